@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -30,7 +31,7 @@ def sft(settings: dict[str, Any]) -> Any:
 
 
 def seq2seq(settings: dict[str, Any]) -> Any:
-    """``Seq2SeqTrainer`` with batches of like length, which is fastest, and as many prompts a step as flantune took."""
+    """``Seq2SeqTrainer`` with batches of like length, which is fastest, and as many steps as flantune."""
     from transformers import (
         AutoModelForSeq2SeqLM,
         AutoTokenizer,
@@ -55,7 +56,7 @@ def seq2seq(settings: dict[str, Any]) -> Any:
         model=model,
         args=Seq2SeqTrainingArguments(
             per_device_train_batch_size=_BATCH,
-            gradient_accumulation_steps=max(1, round(settings["prompts_a_step"] / _BATCH)),
+            gradient_accumulation_steps=math.ceil(settings["prompts_a_step"] / _BATCH),
             train_sampling_strategy="group_by_length",
             **_arguments(settings),
         ),

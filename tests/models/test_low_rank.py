@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -9,10 +10,13 @@ import pytest
 import torch
 from tests.models.test_training_form import distance, gradients
 from tests.training.small import SIZES, make_batches, make_lm, settings
+from transformers.pytorch_utils import Conv1D
 
 from flantune.models.adapters import attach_adapter
 from flantune.models.compiler import find_compiler
 from flantune.models.forms.low_rank import LowRankLinear
+from flantune.models.forms.reading_form import scoring_mode
+from flantune.models.forms.rounded_products import PackedLinear, has_packed_products, packed_form
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 from flantune.settings.adapter_settings import LoraSettings
@@ -138,3 +142,31 @@ def test_compiled_layers_take_them_too(monkeypatch):
     form = TrainingForm(lm, is_compiled=True)
     assert layers(form)
     assert distance(gradients(lm, form, packs), gradients(lm, TrainingForm(lm, is_lean=False), packs)) < 1e-5
+
+
+@pytest.mark.skipif(not has_packed_products(), reason="oneDNN has no bfloat16 here")
+@pytest.mark.parametrize("own", [{}, {"dropout": 0.1}, {"dora": True}, {"rank_stabilized": True}])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_a_model_is_read_with_the_sum_of_weight_and_adapter(architecture, own):
+    lm = adapted(architecture, torch.bfloat16, **own)
+    layer = next(module for module in lm.model.modules() if hasattr(module, "lora_A"))
+    rows = layer.base_layer.weight.shape[0 if isinstance(layer.base_layer, Conv1D) else 1]
+    x = torch.randn(6, rows, generator=torch.Generator().manual_seed(2))
+    before = {name: weight.clone() for name, weight in lm.model.named_parameters()}
+    with torch.no_grad():
+        expected, alone = layer.eval()(x), layer.base_layer(x)
+    form = packed_form(layer)
+    assert isinstance(form, PackedLinear)
+    assert distance({"x": form(x).float()}, {"x": expected}) < 1e-2 < distance({"x": alone}, {"x": expected})
+    with scoring_mode(lm):
+        assert not any(hasattr(module, "lora_A") and type(module) is type(layer) for module in lm.model.modules())
+    assert all(torch.equal(weight, before[name]) for name, weight in lm.model.named_parameters())
+    with layer_disabled(layer):
+        assert packed_form(layer) is None
+
+
+@contextmanager
+def layer_disabled(layer):
+    layer.enable_adapters(False)
+    yield
+    layer.enable_adapters(True)

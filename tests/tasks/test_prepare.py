@@ -545,3 +545,15 @@ class TestJoinedSlices:
         write_rows(mood_rows(12))
         with pytest.raises(TaskError, match=message):
             prepared(moods(splits=splits), cache)
+
+
+def test_how_many_rows_have_been_read_is_told_while_they_are(
+    moods: Moods, write_rows: WriteRows, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "_TOLD_ROWS", 10)
+    write_rows(mood_rows(35))
+    task, told = moods(), list[int]()
+    prepare.prepare_task(task, cache=cache, on_rows=told.append)
+    assert told == [10, 20, 30]
+    prepare.prepare_task(task, cache=cache, on_rows=told.append)
+    assert told == [10, 20, 30]

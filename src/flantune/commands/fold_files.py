@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.commands.plan import trained_tasks
+from flantune.contamination.clean import only_rows
 from flantune.contamination.training_record import make_training_index, record_of, write_record
 from flantune.mixture.tree import mixture_tree
+from flantune.mixture.used_rows import rows_within_caps
 from flantune.models.load import stored_attention
 from flantune.models.stored.gguf import gguf_origin
 from flantune.models.stored.gguf_reading import is_gguf
@@ -56,13 +58,22 @@ def write_fold_record(
     folder: FoldFolder,
     prepared: Sequence[PreparedTask],
     split: FoldTasks,
+    mixture: Mixture,
     *,
     identity: str,
     reporter: Reporter,
 ) -> None:
-    """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen."""
+    """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen.
+
+    Rows beyond a task's cap were never shown, so nobody reads them for it.
+    """
     drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
-    taught = [one for one in trained_tasks(config, prepared, split) if one.task.name in drawn]
+    within = rows_within_caps(mixture.portions)
+    taught = [
+        only_rows(one, within[one.task.name]) if one.task.name in within else one
+        for one in trained_tasks(config, prepared, split)
+        if one.task.name in drawn
+    ]
     record = record_of(taught, held_out=split.held_out, base=config.model.path, fingerprint=identity)
     write_record(folder.model, record, make_training_index(taught, told=reporter))
 

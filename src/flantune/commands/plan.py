@@ -74,14 +74,15 @@ def prepare_tasks(
     prepared: list[PreparedTask] = []
     skipped: dict[str, str] = {}
     for number, task in enumerate(tasks):
-        if on_task is not None:
-            on_task(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
+        told = _teller(on_task, number, len(tasks), task.name)
+        told(0)
         try:
             found = prepare_task(
                 task,
                 cache=cache,
                 max_bad_share=config.data.max_bad_share,
                 skip_missing=config.data.missing == "skip",
+                on_rows=told,
                 **({"note": note} if note is not None else {}),
             )
         except SourceError as error:
@@ -95,6 +96,19 @@ def prepare_tasks(
     if on_task is not None:
         on_task(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, skipped
+
+
+def _teller(
+    on_task: Callable[[int, int, str], None] | None, number: int, tasks: int, name: str
+) -> Callable[[int], None]:
+    """Tells which task is being read, and how many of its rows have been."""
+
+    def told(rows: int) -> None:
+        if on_task is not None:
+            read = f"{rows:,} rows of " if rows else ""
+            on_task(number, tasks, f"{read}{name}, {number + 1:,} of {tasks:,}")
+
+    return told
 
 
 def check_names(config: RunConfig, tasks: Sequence[Task], *, root: Path) -> None:

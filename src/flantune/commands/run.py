@@ -321,7 +321,7 @@ def _tune_fold(
         lm = _store(job, folder, lm, card=card)
 
         def close() -> None:
-            write_fold_record(job.config, folder, prepared, split, identity=identity, reporter=job.reporter)
+            write_fold_record(job.config, folder, prepared, split, mixture, identity=identity, reporter=job.reporter)
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
             write_json(folder.training, whole.to_json())

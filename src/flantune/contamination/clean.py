@@ -140,11 +140,17 @@ def _without(prepared: PreparedTask, rows: Collection[int]) -> PreparedTask:
     if not numbers:
         return prepared
     kept = np.setdiff1d(np.arange(len(store)), np.array(sorted(numbers)))
-    stores: dict[SplitRole, Sequence[Example]] = {role: one for role, one in prepared.stores.items() if role != "train"}
     if len(kept):
-        return replace(prepared, stores={**stores, "train": KeptExamples(store, kept)})
+        return only_rows(prepared, kept)
+    stores: dict[SplitRole, Sequence[Example]] = {role: one for role, one in prepared.stores.items() if role != "train"}
     splits: dict[SplitRole, str] = {role: text for role, text in prepared.task.splits.items() if role != "train"}
     return replace(prepared, task=replace(prepared.task, splits=splits), stores=stores)
+
+
+def only_rows(prepared: PreparedTask, numbers: Sequence[int] | np.ndarray[Any, Any]) -> PreparedTask:
+    """The task with these of its training examples alone, by number, ascending."""
+    kept = KeptExamples(prepared.stores["train"], numbers)
+    return replace(prepared, stores={**prepared.stores, "train": kept})
 
 
 def _number_of(store: Sequence[Example], row: int) -> int | None:

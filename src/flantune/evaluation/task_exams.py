@@ -78,7 +78,7 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
             families=(task.source_family,) if task.source_family else (),
             hub=hub_of(task),
             files=tuple(sorted(task.source.files_here())),
-            rows=lambda: ((example.row, tuple(example.fields.values())) for example in prepared.stores["test"]),
+            rows=lambda: ((one.row, tuple(one.fields.values())) for one in asked_examples(prepared, how)),
         ),
         blank=_Blank(prepared, how),
         notes=not_asked_notes(prepared, how),

@@ -40,13 +40,17 @@ class EveryReply(LazyExamples):
 
     def read(self, number: int) -> Example:
         """The example of this number: a conversation that asks for this reply alone."""
+        at, reply = self.place(number)
+        example = self.conversations[at]
+        return replace(example, replies=(example.replies[reply],))
+
+    def place(self, number: int) -> tuple[int, int]:
+        """The conversation that has the example of this number, and which of its replies that is."""
         block = bisect_right(self._ends, number)
         ends = np.cumsum(self._counts(block * _BLOCK))
         number -= self._ends[block - 1] if block else 0
         at = int(np.searchsorted(ends, number, side="right"))
-        example = self.conversations[block * _BLOCK + at]
-        reply = number - (int(ends[at - 1]) if at else 0)
-        return replace(example, replies=(example.replies[reply],))
+        return block * _BLOCK + at, number - (int(ends[at - 1]) if at else 0)
 
     def view(self, numbers: range) -> Sequence[Example]:
         """The examples themselves."""

@@ -57,6 +57,7 @@ _LEFTOVER_AGE_S = 24 * 3600
 # Stores up to this size are checked whole each time; of larger ones each block when it is first read.
 _CHECKED_WHOLE_BYTES = 2**26
 _UNCHECKED = "never finished"
+_TOLD_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ def prepare_task(
     max_bad_share: float = 0.01,
     skip_missing: bool = False,
     note: Callable[[str], None] = _warn,
+    on_rows: Callable[[int], None] | None = None,
 ) -> PreparedTask:
     """A task whose examples can be read by number, adapted now or found in the cache.
 
@@ -97,6 +99,7 @@ def prepare_task(
         max_bad_share: The largest share of bad rows in any role's slice.
         skip_missing: Leave out roles whose data is not there, and say so in ``missing``.
         note: Told when the cache was damaged, and is made again. By default a Python warning.
+        on_rows: Told now and then how many rows of a source split have been adapted.
 
     Raises:
         BadRowsError: More rows are bad.
@@ -104,7 +107,7 @@ def prepare_task(
         SourceError: Data cannot be read, nothing is left of it, or the cache cannot be written.
         TaskError: The splits overlap, or a template asks for a field that there is not.
     """
-    survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note)
+    survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note, on_rows=on_rows)
     for role, report in survey.reports.items():
         source_split = parse_slice(task.splits[role]).source_split
         check_unambiguous(task, source_split, report)
@@ -115,7 +118,12 @@ def prepare_task(
 
 
 def survey_task(
-    task: Task, *, cache: Path, skip_missing: bool = False, note: Callable[[str], None] = _warn
+    task: Task,
+    *,
+    cache: Path,
+    skip_missing: bool = False,
+    note: Callable[[str], None] = _warn,
+    on_rows: Callable[[int], None] | None = None,
 ) -> PreparedTask:
     """The same with whatever rows are good: nothing is refused for bad ones, so stores may be empty.
 
@@ -125,7 +133,9 @@ def survey_task(
         TaskError: The splits overlap.
     """
     slices = {role: _parse(task, role, text) for role, text in task.splits.items()}
-    stored, missing = _store_splits(task, slices, cache.absolute(), skip_missing=skip_missing, note=note)
+    stored, missing = _store_splits(
+        task, slices, cache.absolute(), skip_missing=skip_missing, note=note, on_rows=on_rows
+    )
     present = {role: taken for role, taken in slices.items() if taken.source_split in stored}
     bounds = {role: taken.bounds(stored[taken.source_split].rows) for role, taken in present.items()}
     check_disjoint(task, present, bounds)
@@ -156,6 +166,7 @@ def _store_splits(
     *,
     skip_missing: bool,
     note: Callable[[str], None],
+    on_rows: Callable[[int], None] | None,
 ) -> tuple[dict[str, _StoredSplit], dict[SplitRole, str]]:
     """The stored source splits, and the roles whose data is not there."""
     stored: dict[str, _StoredSplit] = {}
@@ -166,7 +177,7 @@ def _store_splits(
         needed = [slices[role].rows_needed for role in roles]
         limit = None if None in needed else max(need or 0 for need in needed)
         try:
-            stored[source_split] = _stored_split(task, source_split, limit, cache, note=note)
+            stored[source_split] = _stored_split(task, source_split, limit, cache, note=note, on_rows=on_rows)
         except MissingDataError as error:
             named = MissingDataError(f"task {task.name}: {error.message}", where=error.where, hint=error.hint)
             if not skip_missing:
@@ -199,7 +210,13 @@ def store_key(task: Task, source_split: str, limit: int | None) -> str:
 
 
 def _stored_split(
-    task: Task, source_split: str, limit: int | None, cache: Path, *, note: Callable[[str], None]
+    task: Task,
+    source_split: str,
+    limit: int | None,
+    cache: Path,
+    *,
+    note: Callable[[str], None],
+    on_rows: Callable[[int], None] | None,
 ) -> _StoredSplit:
     task.source.check_rows(source_split, limit)
     folder = (
@@ -213,7 +230,7 @@ def _stored_split(
         if damage != _UNCHECKED:
             note(f"adapted examples of task {task.name} were damaged, so its rows are adapted again ({damage})")
     if not folder.exists():
-        _build(task, source_split, limit, folder)
+        _build(task, source_split, limit, folder, on_rows)
     return _StoredSplit(folder=folder, rows=_stored_rows(folder))
 
 
@@ -245,13 +262,15 @@ def _stored_rows(folder: Path) -> int:
     return read_value(folder / _SUMMARY, _Summary, mends="remove its folder and run again").rows
 
 
-def _build(task: Task, source_split: str, limit: int | None, folder: Path) -> None:
+def _build(
+    task: Task, source_split: str, limit: int | None, folder: Path, on_rows: Callable[[int], None] | None
+) -> None:
     """Adapts a source split into a folder that appears whole or not at all."""
     temporary = folder.parent / f".writing-{uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
         _remove_leftovers(folder.parent)
-        rows = _adapt_all(task, source_split, limit, temporary)
+        rows = _adapt_all(task, source_split, limit, temporary, on_rows)
         write_value(temporary / _SUMMARY, _Summary(version=STORE_VERSION, rows=rows))
         _rename(temporary, folder)
     except (OSError, pa.ArrowInvalid) as error:
@@ -280,13 +299,17 @@ def _remove_leftovers(home: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _adapt_all(task: Task, source_split: str, limit: int | None, folder: Path) -> int:
+def _adapt_all(
+    task: Task, source_split: str, limit: int | None, folder: Path, on_rows: Callable[[int], None] | None
+) -> int:
     """Writes the examples and the skipped rows of a split; how many raw rows there were."""
     examples, skipped = ExampleWriter(folder / _EXAMPLES), SkippedWriter(folder / _SKIPPED)
     rows = 0
     try:
         for number, row in enumerate(islice(task.source.rows(source_split), limit)):
             rows = number + 1
+            if on_rows is not None and not rows % _TOLD_ROWS:
+                on_rows(rows)
             try:
                 example = adapt_row(task, row)
                 if example is None:

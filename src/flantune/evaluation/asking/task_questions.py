@@ -130,8 +130,8 @@ def _asked_by_all(
     return tuple(row for row in rows if is_asked(prepared.stores[split][row])) if choosy else rows
 
 
-def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int) -> list[Example]:
-    """The first examples of the test split that are asked, ``most`` at most."""
+def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int | None = None) -> list[Example]:
+    """The first examples of the test split that are asked, ``most`` at most; None: all."""
     rows = drawn_rows(prepared, how).get("test", ())
     return [prepared.stores["test"][row] for row in rows[:most]]
 

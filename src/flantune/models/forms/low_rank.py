@@ -8,6 +8,7 @@ anyway: a token meets one product forward and one back, and the two small gradie
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -124,6 +125,23 @@ def low_rank_form(model: nn.Module, dtype: torch.dtype) -> Callable[[nn.Module],
         return LowRankLinear(layer, dtype)
 
     return form
+
+
+def merged_layer(module: nn.Module) -> nn.Linear | Conv1D | None:
+    """A copy of the layer beside an adapter with the adapter's part, of whatever kind, added to its weight.
+
+    None where there is no low-rank adapter, or nothing that it could be added to (weights in 4 or 8 bits).
+    """
+    layer: Any = module
+    base: Any = getattr(layer, "base_layer", None)
+    if type(base) not in (nn.Linear, Conv1D) or not getattr(layer, "lora_A", None):
+        return None
+    if layer.disable_adapters or layer.merged:
+        return None
+    whole = deepcopy(layer)
+    whole.merge()
+    found: nn.Linear | Conv1D = whole.base_layer
+    return found
 
 
 def _is_plain(layer: Any) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from flantune.models.forms.exchange import StandIn
+from flantune.models.forms.low_rank import merged_layer
 
 ROWS = 512
 """The weights are laid out for so many rows at a time; other numbers are right, too."""
@@ -43,11 +44,14 @@ class PackedLinear(StandIn):
 
 
 def packed_form(module: nn.Module) -> PackedLinear | None:
-    """The layer with packed weights; None where it is not a plain linear layer in float32, or cannot be packed."""
-    if not _is_plain(module) or not has_packed_products():
+    """The layer with packed weights; None where it is not a plain linear layer in float32, or cannot be packed.
+
+    A layer with a low-rank adapter becomes one with the sum of both.
+    """
+    if not has_packed_products():
         return None
-    layer: Any = module
-    return PackedLinear(layer) if layer.weight.device.type == "cpu" else None
+    layer: Any = merged_layer(module) or module
+    return PackedLinear(layer) if _is_plain(layer) and layer.weight.device.type == "cpu" else None
 
 
 class RoundedWeights:
