@@ -87,10 +87,10 @@ class _Job:
 
 
 def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
-    """Tunes a model on many tasks and measures it on clusters it never saw.
+    """Tunes a model on many tasks and measures it on held-out clusters.
 
-    Every product lies in ``out``; the same call again goes on where an interrupted one stopped. Under ``torchrun`` all
-    processes make this call and share the work; the first one prepares what the others then read, and writes.
+    All files go into ``out``; the same call again resumes an interrupted one. Under ``torchrun`` all processes make
+    this call and share the work; the first one prepares the data for the others, and writes.
 
     Raises:
         flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
