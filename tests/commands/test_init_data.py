@@ -130,7 +130,7 @@ def test_a_model_with_a_chat_template_is_asked_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"text": "Once upon a time."}], "holds texts alone"),
+        ([{"text": "Once upon a time."}], "has only texts"),
         ([{"picture": "a.png", "size": 3}], 'say nothing that is known here: "picture", "size"'),
         ([], "has no rows"),
     ],

@@ -311,7 +311,7 @@ def _tune_fold(
         )
         for note in length_notes(job.config.training, settings, summary):
             job.reporter.note(note)
-    job.reporter.stage("save the tuned model and the record of what it was taught")
+    job.reporter.stage("save the tuned model and the record of its training data")
     with job.watch.stage("saving"):
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = fold_card(job.config, folder, results=None, attention=lm.attention)

@@ -119,7 +119,7 @@ def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[F
         yield reading.warning(
             "answered-question",
             "a question ends in its bare answer, as if the template were answering itself",
-            hint="say what is wanted, or put the answer on a line of its own: Same meaning: {answer}",
+            hint="state what is wanted, or put the answer on its own line: Same meaning: {answer}",
         )
 
 

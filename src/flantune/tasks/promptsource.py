@@ -164,7 +164,7 @@ def _check_digest(wanted: str, files: Mapping[str, tuple[PromptsourceTemplate, .
     found = _digest(files)
     if not found.startswith(wanted):
         raise ConfigError(
-            f'the templates are others than those of digest "{wanted}": theirs is "{found[:16]}"',
+            f'the templates differ from those of digest "{wanted}": theirs is "{found[:16]}"',
             where="data.promptsource.digest",
             hint="get the version of promptsource that the digest was made with, or change the digest",
         )

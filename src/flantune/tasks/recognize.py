@@ -175,9 +175,9 @@ def _unknown(path: Path, row: Row) -> SourceError:
     columns = ", ".join(f'"{name}"' for name in row)
     if list(row) == ["text"]:
         hint = "texts alone are for `flantune pretrain`; to tune, a row needs a prompt and its answer"
-        return SourceError('holds texts alone, in its column "text"', where=str(path), hint=hint)
+        return SourceError('has only texts, in its column "text"', where=str(path), hint=hint)
     hint = (
-        'known are chats ("messages"), "instruction" and "output", "prompt" and "completion", a text and a label;'
+        'known forms are chats ("messages"), "instruction" and "output", "prompt" and "completion", a text and a label;'
         " docs/tasks.md has all that a task file of your own can say"
     )
     return SourceError(f"its columns say nothing that is known here: {columns}", where=str(path), hint=hint)
