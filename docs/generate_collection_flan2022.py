@@ -110,9 +110,9 @@ def _shipped_row(one: ListedTask) -> str:
 
 
 def _prompts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
-    yield "Tasks of P3 that share no data set with Muffin, each one template of promptsource. The ids are"
+    yield "Tasks of P3 that share no dataset with Muffin, each one template of promptsource. The ids are"
     yield "promptsource's: old names without an owner, of which the hub knows most."
-    yield "\n| data set | tasks | templates |\n|---|---|---|"
+    yield "\n| dataset | tasks | templates |\n|---|---|---|"
     by_hub: dict[str, list[str]] = {}
     for one in _of(listed, "t0_sf"):
         by_hub.setdefault(one.hub, []).append(one.template)
