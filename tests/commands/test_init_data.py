@@ -143,7 +143,7 @@ def team(at: int, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"text": "Once upon a time."}], "holds texts alone"),
+        ([{"text": "Once upon a time."}], "has only texts"),
         ([{"picture": "a.png", "size": 3}] * 30, "all 30 rows are alike"),
         ([{"at": at, "text": f"Row {at}."} for at in range(30)], 'say nothing that is known here: "at", "text"'),
         ([], "has no rows"),

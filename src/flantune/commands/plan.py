@@ -350,8 +350,8 @@ def pack(mixture: Mixture, lm: LanguageModel, config: RunConfig) -> Batches:
 
     Args:
         mixture: The prompts.
-        lm: The model, for its tokenizer and for what its attention can keep apart.
-        config: Its sections ``prompts`` and ``packing`` count.
+        lm: The model, for its tokenizer and for what its attention supports.
+        config: Its sections ``prompts`` and ``packing`` are used.
     """
     return make_batches(config, make_stream(config, mixture, lm), lm)
 

@@ -357,7 +357,7 @@ def _loading(config: RunConfig, attention: Attention) -> str:
     """How to load the folder, in a sentence or two."""
     if _is_adapter(config):
         how = (
-            "The folder holds the adapter alone: `AutoPeftModelForCausalLM.from_pretrained` (of an encoder-decoder, "
+            "The folder contains only the adapter: `AutoPeftModelForCausalLM.from_pretrained` (of an encoder-decoder, "
             "`AutoPeftModelForSeq2SeqLM`) of the `peft` library loads it with the base model named in "
             "`adapter_config.json`."
         )

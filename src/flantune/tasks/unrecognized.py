@@ -87,7 +87,7 @@ def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str) -
 def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tuple[str, str]:
     blank = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in typical]
     if list(typical) == ["text"] and not label:
-        return 'holds texts alone, in its column "text"', (
+        return 'has only texts, in its column "text"', (
             "texts alone are for `flantune pretrain`; to tune, a row needs a prompt and its answer"
         )
     if blank:

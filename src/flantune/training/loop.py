@@ -68,11 +68,11 @@ def tune(
     measure: Callable[[int], Mapping[str, float]] | None = None,
     note: Callable[[str], None] = warn,
 ) -> TuningSummary:
-    """Tunes the model in place. The same call again goes on where a stopped one was, to the bit.
+    """Tunes the model in place. The same call again resumes a stopped one, exactly to the bit.
 
     The model after the last step is the result, or with ``keep = "best-dev"`` the one for which ``measure`` found the
     lowest loss: no held-out task influences it (this function cannot even see one).
-    A finished run returns at once, with the tuned weights put into the model.
+    For a finished run it returns at once, with the tuned weights in the model.
 
     Under ``torchrun`` every process makes this same call: they share each step's micro-batches and end with the same
     weights. The first one alone writes; ``folder`` must lie where all of them can read it.
