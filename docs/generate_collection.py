@@ -73,9 +73,9 @@ _CAP = "cap"
 _FRONT = "front"
 _HALVES = "sorted"
 WHY: dict[str, str] = {
-    "mrpc": "the hub's test rows have labels, and are four times as many",
+    "mrpc": "the hub's test rows have labels, and there are four times as many",
     "coqa": "the hub has no test split",
-    "trivia_qa": f"{_CAP}; and another configuration, where each question stands once",
+    "trivia_qa": f"{_CAP}; and another configuration, which has each question once",
     "imdb": _HALVES,
     "sentiment140": _HALVES,
     "gigaword": "rows with masked words are dropped, so more are read",
@@ -91,31 +91,31 @@ WHY: dict[str, str] = {
     "openbookqa": "there are fewer than 30,000",
 }
 
-_HEAD = """# The collection `flan2021`
+_HEAD = """# The FLAN 2021 collection
 
 `[data] collection = "flan2021"` takes the 62 datasets of FLAN 2021 (Wei et al.; figure 3), as {tasks} task files in
-the paper's 12 clusters: ANLI's rounds, ARC's two parts, SQuAD's two versions and MultiNLI's two test sets are files of
-their own that the paper counts once. Beside them stand what its public code has besides: true_case and word_segment (a
-thirteenth cluster, text formatting) and SuperGLUE's WSC. `clusters = "flan2021_clusters17"` regroups them into the
+the paper's 12 clusters: ANLI's rounds, ARC's two parts, SQuAD's two versions and MultiNLI's two test sets are
+separate files that the paper counts once. The paper's public code also has true_case and word_segment (a thirteenth
+cluster, text formatting) and SuperGLUE's WSC. `clusters = "flan2021_clusters17"` regroups them into the
 code's 17 finer clusters. Every file has ten templates of our own, at most three of them inverted, and three
-hand-written rows in the dataset's own columns. Rows are [tidied](tasks.md#tidied-texts): FLAN shows them as they are.
+hand-written rows in the dataset's own columns. Rows are [tidied](tasks.md#tidied-texts); FLAN shows them as they are.
 
-The templates of a task are less alike than FLAN's: the mean ROUGE-L of two templates' words is 0.14, FLAN's is 0.29. No
-run of eight words is shared with the templates of FLAN, promptsource or lm-evaluation-harness
+The templates of a task are more varied than FLAN's: the mean ROUGE-L between two templates is 0.14, FLAN's is 0.29. No
+sequence of eight words is shared with the templates of FLAN, promptsource or lm-evaluation-harness
 (`python -m benchmarks template_variety`).
 
 ```sh
-flantune tasks list --collection flan2021 --json   # all of this page's facts, and each template's
+flantune tasks list --collection flan2021 --json   # the facts on this page, and those of each template
 flantune tasks show rte
 flantune templates preview rte --options lettered --shuffle 1
 flantune tasks browse                              # one searchable page
 ```
 
-This page is made by `docs/generate_collection.py` from the task files; a test keeps it current.
+This page is generated from the task files by `docs/generate_collection.py`; a test keeps it current.
 
 ## Datasets
 
-*options*: how many of the forward templates list the answer options.
+*options*: the number of forward templates that list the answer options.
 
 | task | cluster | kind | hub id | licence | metrics | inverted | options |
 |---|---|---|---|---|---|---|---|
@@ -124,39 +124,38 @@ This page is made by `docs/generate_collection.py` from the task files; a test k
 _SPLITS = """
 ## Splits, and where they differ from FLAN's
 
-FLAN's slices are those of its public code. The paper says: at most 30,000 training rows a dataset, and a dev set of at
-most 200 rows, by which the best template is picked. Differences are chosen, and are of these kinds:
+FLAN's slices are those of its public code. The paper says: at most 30,000 training rows per dataset, and a dev set of
+at most 200 rows for choosing the best template. All differences are intended, and of these kinds:
 
-- **cap**: FLAN trains on the *first* 30,000 rows. Here the task is all of its rows but the dev rows, and the mixture's
-  cap (`mixture.max_examples`, 30,000) takes a sample drawn by seed: the number is the same, the rows are no longer the
-  head of a file that may be sorted, and training and dev rows stay apart however short the split is (FLAN's
+- **cap**: FLAN trains on the *first* 30,000 rows. Here the task has all rows except the dev rows, and the mixture's
+  cap (`mixture.max_examples`, 30,000) takes a sample by seed: the number is the same, the rows are not the head of a
+  possibly sorted file, and training and dev rows stay apart however short the split is (FLAN's
   `train[:30000]` and `train[-200:]` would overlap in a split of fewer rows). `mixture.max_examples = 0` lifts the cap.
 - **sorted**: the hub's copy has all rows of one class first. FLAN's slices were cut from a shuffled copy; the same
-  numbers here would hold one class alone, so dev (and, where not all are read, training) rows are taken from both
-  halves. Slices can be joined: `"train[:12400] + train[12600:]"`.
-- **front**: slices lie at the front of a split of millions of rows, so that it need not be read to the end.
+  slices here would have only one class, so dev (and, if not all are read, training) rows are taken from both halves.
+  Slices can be joined: `"train[:12400] + train[12600:]"`.
+- **front**: slices are at the front of a split with millions of rows, so that it need not be read to the end.
 
 | task | train | dev | test | FLAN's | why |
 |---|---|---|---|---|---|
 """
 
 _CONFIRMED = """
-## How each was confirmed
+## Sources of these facts
 
 Nothing was downloaded from the hub to write these files: ids, columns, splits and licences were looked up in public
-sources.
-`tests/shipped` checks that the shipped rows have the columns; rows of {real} of the tasks were read for real
-([every real row](real-rows.md)).
+sources. `tests/shipped` checks that the shipped rows have these columns; real rows of {real} of the tasks were read
+([real rows](real-rows.md)).
 
-| task | confirmed by |
+| task | checked against |
 |---|---|
 """
 
 _MANUAL = """
-## Data to be placed by hand
+## Data that you must obtain yourself
 
-`flantune fetch` passes these over and says so. With `[data] missing = "skip"` a run goes on without those that are not
-there, and lists them with the text below.
+`flantune fetch` skips these and says so. With `[data] missing = "skip"` a run continues without the missing ones, and
+lists them with the text below.
 
 | task | how |
 |---|---|

@@ -19,10 +19,10 @@ _NAMES = {
     "niv2": "Natural-Instructions v2",
     "cot": "Chain of thought",
 }
-_HEAD = """# The collection of Flan 2022
+_HEAD = """# The Flan 2022 collection
 
-Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, and says what
-is available where; `flantune mixture collection --json` gives the same facts task by task. No data and no text of it
+Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, and says what is
+available where; `flantune mixture collection --json` gives the same facts task by task. Neither data nor text of it
 is shipped: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
 Natural-Instructions' files and of promptsource.
 
@@ -49,21 +49,21 @@ proportions = "flan2022_released"   # or flan2022_paper_a, flan2022_paper_b
 ```
 
 `flantune mixture show` then says which parts have tasks; `flantune mixture proportions flan2022_released` prints the
-tree, to be changed.
+tree, for you to change.
 
-This page is made by `docs/generate_collection_flan2022.py` from the list; a test keeps it current.
+This page is generated from the list by `docs/generate_collection_flan2022.py`; a test keeps it current.
 
 ## The count
 
-| sub-mixture | the paper counts | the list names | a way to the data is known |
+| sub-mixture | the paper's count | in the list | with known data source |
 |---|---|---|---|
 """
 _NOTES = """
 - Muffin's 80 are the 72 names of FLAN 2021's code that are trained on (MultiNLI's two test sets are two of them), three
   sets of dialogues and five of programs. The paper's "62 + 26" is another way of counting.
 - Natural-Instructions has 1,613 tasks; without the 57 that are MMLU's questions (664–667 and 685–737) there are 1,556.
-  Which two the paper leaves out besides is not known. It speaks of 44 that are MMLU's; its code removes 57.
-- Chain of thought: the list has each of the nine sets four times, with the three ways of turning it around.
+  It is not known which two more the paper leaves out. It mentions 44 that are MMLU's; its code removes 57.
+- Chain of thought: the list has each of the nine datasets four times, with the three ways of turning it around.
 - The released code trains on 287 tasks: 71 + 193 + 18 + 4, and Natural-Instructions as one.
 """
 
@@ -110,9 +110,9 @@ def _shipped_row(one: ListedTask) -> str:
 
 
 def _prompts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
-    yield "Tasks of P3 that share no data set with Muffin, each one template of promptsource. The ids are"
+    yield "Tasks of P3 that share no dataset with Muffin, each one template of promptsource. The ids are"
     yield "promptsource's: old names without an owner, of which the hub knows most."
-    yield "\n| data set | tasks | templates |\n|---|---|---|"
+    yield "\n| dataset | tasks | templates |\n|---|---|---|"
     by_hub: dict[str, list[str]] = {}
     for one in _of(listed, "t0_sf"):
         by_hub.setdefault(one.hub, []).append(one.template)
@@ -163,7 +163,7 @@ def _leaks(listed: tuple[ListedTask, ...]) -> Iterator[str]:
     groups = kin_groups(tasks, taxonomy)
     kin = {name for group in groups for name in group.tasks}
     yield f"{len(kin):,} of the {len(tasks):,} share their source with another one, in {len(groups)} groups: when one"
-    yield "of a group is held out, the others leave training. Families and groups are those of"
+    yield "of a group is held out, the others are not trained on. Families and groups are those of"
     yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); what only the data can show is added once it is"
     yield "there. Groups that join several sources:\n"
     yield "| group | tasks | why |\n|---|---|---|"

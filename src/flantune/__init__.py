@@ -1,6 +1,6 @@
-"""Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on kinds of task never seen.
+"""Instruction tuning as the FLAN papers describe it: tune on many tasks, measure on held-out kinds of task.
 
-These names are what a program may use; ``docs/python-api.md`` shows each at work. All else is private by convention.
+These are the public names; ``docs/python-api.md`` shows each in use. Everything else is private by convention.
 """
 
 from __future__ import annotations

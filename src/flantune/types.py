@@ -182,7 +182,7 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A dataset with the words to ask it in: the unit that is mixed, held out and measured.
+    """A dataset plus the templates that ask it: the unit that is mixed, held out and measured.
 
     Attributes:
         name: Unique name; random streams are keyed by it.

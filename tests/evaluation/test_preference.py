@@ -102,7 +102,7 @@ def test_a_task_with_one_right_answer_throughout_is_named_since_a_preference_sco
     results = conclude(tmp_path, base, tuned)
     assert results["verdicts"]["tuned"]["direction"] == "better"
     assert notes(results) == (
-        "On 1 of 1 ranked task a preference for the right answer cannot be told from skill "
+        "On 1 of 1 ranked task a preference for the right answer cannot be distinguished from skill "
         '(t: the right answer of every row is "positive").'
     )
 

@@ -84,7 +84,7 @@ def test_a_score_that_is_no_number_is_never_averaged(tmp_path, aggregation, item
     if aggregation == "nanmean" and item != item:
         assert score(notes, weights).tolist() == [0.5]
     else:
-        with pytest.raises(TaskError, match="where its mean wants numbers"):
+        with pytest.raises(TaskError, match="where its mean needs numbers"):
             score(notes, weights)
 
 

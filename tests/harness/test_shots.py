@@ -119,7 +119,7 @@ def test_one_question_for_all_rows_does_not_tell_them_apart(ask):
 
 
 def test_a_pool_of_nothing_but_the_question_is_refused(ask):
-    with pytest.raises(TaskError, match="3 exemplars wanted of 0 rows that are not the question itself"):
+    with pytest.raises(TaskError, match="3 exemplars wanted from 0 rows that are not the question itself"):
         ask("training_split: train\ntest_split: test\n", train=[row(1)] * 5, test=[row(1)])
 
 

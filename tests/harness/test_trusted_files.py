@@ -273,7 +273,7 @@ def test_what_is_not_installed_is_named_or_left_out_where_something_else_is_left
         (("own.ask", "own.offer"), "doc_to_text: .* is not text"),
         (("own.offer", "own.ask"), "not a list"),
         (("own.tidy", "own.ask"), "own.ask"),
-        (("process_docs: !function own.tidy", "process_docs: own.tidy"), "where a function is wanted"),
+        (("process_docs: !function own.tidy", "process_docs: own.tidy"), "where a function is expected"),
         (("own.tidy", "own.nothing"), "own.nothing: AttributeError"),
     ],
 )

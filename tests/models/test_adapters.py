@@ -196,7 +196,7 @@ def test_an_adapter_beside_another_base_is_an_error(tmp_path, kind):
     with torch.no_grad():
         next(other.model.parameters()).view(-1)[0] += 1e-3
     save_model(other, base, card="")
-    with pytest.raises(ModelError, match="trained beside other weights than the base model has now") as caught:
+    with pytest.raises(ModelError, match="trained with other weights than the base model has now") as caught:
         merged(load_model(model)) if kind == "lora" else load_model(model)
     assert str(folder) in str(caught.value) and '"base_model_name_or_path"' in caught.value.hint
     # Of an adapter that other programs made nothing is known.

@@ -107,6 +107,6 @@ def test_a_missing_file_is_looked_for_where_the_program_stands(tmp_path, monkeyp
 
 def test_a_folder_without_files_is_an_error(tmp_path):
     (tmp_path / "texts/inside").mkdir(parents=True)
-    with pytest.raises(SourceError, match="holds no file") as caught:
+    with pytest.raises(SourceError, match="contains no file") as caught:
         read(tmp_path / "texts", cache=tmp_path / "cache")
     assert caught.value.where == str(tmp_path / "texts")

@@ -48,7 +48,7 @@ def said(make_task, examples) -> list[str]:
         (changed(lambda text: text + " and then some more of it"), "the right option is the longest one"),
         (changed(None, lambda text: text + " and then some more of it"), "the right option is the shortest one"),
         (changed(str.capitalize), "begins with a capital letter"),
-        (changed(None, str.capitalize), "begins with a small letter"),
+        (changed(None, str.capitalize), "begins with a lowercase letter"),
         (changed(lambda text: text[:-1] + text[-1].upper()), "has a capital letter"),
         (changed(str.upper, str.capitalize), "is all in capital letters"),
         (changed(None, str.upper), "has a small letter"),

@@ -27,6 +27,10 @@ DIFFERENT = {
     ),
     "the same, first of two paragraphs": ("Is this going on, too? {hypothesis}\n\nCaption: {premise}", SURE),
     "neither of two": ("{premise}\n{hypothesis}\nIs the writer kind to the movie or hard on it?", FEELING),
+    "others, and one in words of its own": (
+        "{premise} {hypothesis}\nIs it right, wrong or beyond what the text says?",
+        MAYBE,
+    ),
     "an either-or for yes and no": ("{premise}\nMust {hypothesis} be so, or can it not be?", YES_NO),
 }
 FITTING = {
@@ -35,6 +39,10 @@ FITTING = {
     "named behind the question": (
         "{premise} {hypothesis}\nIs this fun? Call fun positive and the rest negative.",
         FEELING,
+    ),
+    "two of three, and the third described": (
+        "{premise} {hypothesis}\nIs it so? Say yes, no or the word for what is left open.",
+        MAYBE,
     ),
     "one to say": ('{premise} {hypothesis}\nIs it so? If it is left open, say "maybe".', MAYBE),
     "an option without a word": ("{premise} {hypothesis}\nWhich is it?", ("", "no")),

@@ -158,7 +158,7 @@ def test_every_dataset_says_what_it_is(tasks, page):
     inverted = sum(template.is_inverted for task in tasks for template in task.templates)
     for part in (f"{inverted} of them inverted", "openai/gsm8k", "configuration main", "WinoBias were written after"):
         assert part in page.words
-    assert "Measured as unseen, it takes paraphrase out of training too" in page.words
+    assert "When measured as unseen, it also takes paraphrase out of training" in page.words
 
 
 def test_clusters_hold_their_datasets(tasks):

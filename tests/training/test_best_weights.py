@@ -113,7 +113,7 @@ def test_tuning_ends_when_looks_find_no_lower_loss(tmp_path, keep):
 
 
 def test_patience_needs_looks_and_names_what_it_goes_by():
-    with pytest.raises(ValidationError, match="patience goes by looks at dev questions: set measure_every"):
+    with pytest.raises(ValidationError, match="patience needs dev scores: set measure_every"):
         TrainingSettings(patience=2)
-    with pytest.raises(ValidationError, match="keep goes by looks"):
+    with pytest.raises(ValidationError, match="keep needs dev scores"):
         TrainingSettings(keep="best-dev")

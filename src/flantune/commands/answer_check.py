@@ -64,7 +64,7 @@ class AnswerFault:
         return self.reason == "same tokens" and self.rows > MOST_ALIKE * self.looked_at
 
     def __str__(self) -> str:
-        rows = f"{self.rows:,} of {self.looked_at:,} rows looked at in {self.split} (first in row {self.row})"
+        rows = f"{self.rows:,} of {self.looked_at:,} rows checked in {self.split} (first in row {self.row})"
         if self.reason == "same tokens":
             said = f"the options {self.text!r} and {self.becomes!r} have the same tokens, so that they always tie"
         elif self.reason == "unknown token":

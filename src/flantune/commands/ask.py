@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def ask(lm: LanguageModel, prompts: Sequence[Prompt | str], *, config: RunConfig | None = None) -> tuple[str, ...]:
-    """A model's answers: the likeliest option of each prompt, or what it writes where a prompt has no options.
+    """A model's answers: the most likely option of each prompt, or generated text if a prompt has no options.
 
-    Nothing is kept on disk and nothing is random: the same model gives the same answers.
+    Nothing is stored and nothing is random: the same model gives the same answers.
 
     Args:
         lm: The model; it is not changed.
         prompts: As ``render`` makes them, or plain texts.
-        config: Its sections ``prompts``, ``packing`` and ``evaluation`` say how they are asked; None: as by default.
+        config: Its sections ``prompts``, ``packing`` and ``evaluation`` say how to ask; None: the defaults.
 
     Returns:
-        One answer per prompt, in order; empty where a prompt does not fit.
+        One answer per prompt, in order; empty if a prompt does not fit.
 
     Raises:
-        EvaluationError: Options are to be ranked by a normalization that needs other questions, too.
+        EvaluationError: The normalization needs scores of other questions as well.
     """
     config = config or RunConfig()
     settings = config.evaluation

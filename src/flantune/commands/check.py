@@ -294,7 +294,7 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
     except FlantuneError as error:
         found.append(error_found("mixture", error))
     else:
-        told.stage("look at the first prompts and batches")
+        told.stage("check the first prompts and batches")
         try:
             lengths, cost = _tokens(ways, split, mixture, found)
         except FlantuneError as error:

@@ -39,7 +39,7 @@ def _memory(cost: RunCost) -> str:
     if cost.memory is None:
         return ""
     with_it = "gradients, optimizer"
-    with_it += " and activations" if cost.memory.activations else "; activations besides"
+    with_it += " and activations" if cost.memory.activations else "; plus activations"
     told = {None: "", True: ", which fits", False: ", which does NOT fit"}[cost.fits]
     return f"; {size_text(cost.memory.total)} a device with {with_it}{told}"
 
@@ -58,7 +58,7 @@ def _time(cost: RunCost) -> str:
     measuring = f"measuring the base model {duration(cost.base.seconds)} and {tuned} {duration(cost.tuned.seconds)}"
     total = duration(cost.total.seconds)
     whole = f"{total if total.startswith('under') else f'about {total}'} on {cost.device}"
-    return f"{whole}: tuning {duration(cost.training.seconds)}, {measuring}; starting and reporting besides"
+    return f"{whole}: tuning {duration(cost.training.seconds)}, {measuring}; plus starting and reporting"
 
 
 def _speed(speed: Speed) -> str:

@@ -48,16 +48,16 @@ class _Asked:
 
 
 def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) -> Results:
-    """Measures models on benchmarks and tasks, and writes ``results.json``, samples, page and manifest.
+    """Measures models on benchmarks and tasks, and writes ``results.json``, samples, report and manifest.
 
-    What was answered before by the same model under the same protocol is not asked again, so a killed call goes on
-    where it stopped. Nothing is loaded before it is known that no model would be measured on what it was trained on.
-    Under ``torchrun`` all processes make this call and share the work; the first one writes, and all get the results,
-    which are the same for any number of processes.
+    Existing answers of the same model under the same protocol are reused, so a killed call resumes where it stopped.
+    Nothing is loaded before it is checked that no model would be measured on what it was trained on. Under ``torchrun``
+    all processes make this call and share the work; the first one writes, and all return the results, which are the
+    same for any number of processes.
 
     Raises:
-        LeakError: A model was trained on what is to be measured, and that is not allowed.
-        ConfigError: There is nothing to measure, or settings do not go together.
+        LeakError: A model was trained on what is to be measured, and ``allow_seen`` is false.
+        ConfigError: There is nothing to measure, or settings cannot be combined.
         flantune.errors.FlantuneError: Data is missing, a model cannot be loaded or asked.
     """
     check_request(request)

@@ -26,30 +26,30 @@ class EvaluationRequest:
     """What to measure, on what, and how.
 
     Attributes:
-        models: Folders or hub ids; the first is what the others are compared with.
+        models: Folders or hub ids; the others are compared with the first.
         out: Where everything goes.
         suites: Benchmarks by name (``flantune.suites.catalog.names()``).
         harness: Task files of lm-evaluation-harness.
-        trust_task_code: Run the Python functions that those files name, in a process that can do little else.
+        trust_task_code: Run the Python functions that those files name, in a sandboxed process.
         harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.
         data: Tasks in flantune's own form; None: none.
         protocol: The scoring protocol for all; None: each benchmark's own (flan2022, natural_instructions, lm_eval
             for harness files), and flan2021 for tasks.
         root: Folder of benchmarks' data; see ``SuiteData``.
         shots: Exemplars; None: as many as the papers show, none for tasks.
-        limit: The most questions asked of each part or task; 0 means all.
-        budget: Ask only as many questions as it takes to find a difference of so many points; None: all.
-        skip_missing: Go on without parts whose data is not there.
-        allow_seen: Measure what a model was trained on too, and label it.
+        limit: The largest number of questions for each part or task; 0 means all.
+        budget: Ask only as many questions as are needed to detect a difference of this many points; None: all.
+        skip_missing: Continue without parts whose data is missing.
+        allow_seen: Also measure what a model was trained on, labeled as seen.
         seed: Draws exemplars, rows and sampled answers.
-        answers_each: Answers to each question of a chain-of-thought benchmark; the one most agree on is graded.
+        answers_each: Answers sampled per question of a chain-of-thought benchmark; the most frequent is graded.
         temperature: Temperature of those answers; None: 0.7 for several, else greedy.
         normalization: What options are ranked by; None: as the protocol does. Harness files have metrics of their own.
         domain_premise: See ``ScoringProtocol``; None: as there.
         content_free: See ``ScoringProtocol``; none: as there.
         confidence: Level of the intervals.
         batch_tokens: Array positions of one forward pass.
-        backend: What writes answers. Options are always ranked by flantune's own passes.
+        backend: What generates answers. Options are always ranked by flantune's own passes.
         device: "auto", "cpu", "cuda", …
         prompts: Chat template, system message and separators.
         trust_remote_code: Run Python code that comes with a model.

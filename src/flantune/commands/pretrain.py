@@ -286,5 +286,5 @@ def _card(config: RunConfig, settings: PretrainingSettings, corpus: FileCorpus, 
     begun = config.model.path or "nothing"
     return (
         f"# {config.name}\n\nPretrained with flantune: objective `{settings.objective}`, {summary.steps:,} steps,"
-        f" {tokens:,} tokens of {corpus.size:,} documents, begun from {begun}.\n"
+        f" {tokens:,} tokens of {corpus.size:,} documents, started from {begun}.\n"
     )

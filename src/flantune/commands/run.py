@@ -87,10 +87,10 @@ class _Job:
 
 
 def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
-    """Tunes a model on many tasks and measures it on clusters it never saw.
+    """Tunes a model on many tasks and measures it on held-out clusters.
 
-    Every product lies in ``out``; the same call again goes on where an interrupted one stopped. Under ``torchrun`` all
-    processes make this call and share the work; the first one prepares what the others then read, and writes.
+    All files go into ``out``; the same call again resumes an interrupted one. Under ``torchrun`` all processes make
+    this call and share the work; the first one prepares the data for the others, and writes.
 
     Raises:
         flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
@@ -311,7 +311,7 @@ def _tune_fold(
         )
         for note in length_notes(job.config.training, settings, summary):
             job.reporter.note(note)
-    job.reporter.stage("save the tuned model and the record of what it was taught")
+    job.reporter.stage("save the tuned model and the record of its training data")
     with job.watch.stage("saving"):
         job.processes.first(lambda: write_mixture(folder, split, mixture, prepared, draws=summary.cursor))
         card = fold_card(job.config, folder, results=None, attention=lm.attention)

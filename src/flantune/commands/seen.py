@@ -97,7 +97,7 @@ def look_up(model: Path, results: Sequence[Path]) -> SeenReport:
     record = read_record(model)
     if record is None:
         hint = "name the folder of a model that flantune tuned (of a run: folds/<fold>/model)"
-        raise ConfigError("no record of what this model was taught", where=str(model), hint=hint)
+        raise ConfigError("no record of what this model was trained on", where=str(model), hint=hint)
     index, taxonomy = read_index(model), load_taxonomy(None)
     reported = [one for path in results for one in read_reported(path)]
     return SeenReport(

@@ -78,17 +78,17 @@ class RanStudy:
 def expand_study(
     name: str | Path, file: RunFile, *, out: str | Path, seeds: int = 1, options: Mapping[str, Any] | None = None
 ) -> ExpandedStudy:
-    """A study's arms and runs; nothing is read but task definitions, and nothing is written.
+    """A study's arms and runs; only reads task definitions, and writes nothing.
 
     Args:
-        name: A named study, or a TOML file with one of a user's own.
+        name: A named study, or a TOML file with your own.
         file: The run file.
         out: Folder of the study.
-        seeds: How many seeds, from the run file's on.
+        seeds: Number of seeds, counting from the run file's.
         options: A named study's own options.
 
     Raises:
-        ConfigError: There is no such study, or something in it is wrong; all is listed.
+        ConfigError: There is no such study, or it has mistakes; all are listed.
     """
     folder = StudyFolder(Path(out))
     numbers = tuple(range(file.config.seed, file.config.seed + seeds))
@@ -116,21 +116,21 @@ def run_study(
     so_far: bool = False,
     reporter: Reporter | None = None,
 ) -> RanStudy:
-    """Writes the study down, and makes every run that is not there.
+    """Records the study's plan, and makes every missing run.
 
-    Killed or interrupted, the same call goes on where it stopped: runs that are done are kept, one that was at work
-    goes on from its last checkpoint.
+    The same call resumes an interrupted one: finished runs are kept, and an unfinished one continues from its last
+    checkpoint.
 
     Args:
         expanded: The study.
-        engine: Who makes the runs; None: this process, one after another.
+        engine: What makes the runs; None: this process, one after another.
         workers: How many at a time.
-        so_far: Make no run: conclude from those that are there, beside a process that may be making others.
+        so_far: Make no runs: draw conclusions from the existing ones, even while another process makes more.
         reporter: Told what happens.
 
     Raises:
-        FlantuneError: An arm cannot be run as it is (before any is), or the folder is of another study. What stops a
-            single run is in its receipt.
+        FlantuneError: An arm cannot be run (found before any run), or the folder belongs to another study. A single
+            run's failure is in its receipt.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         hint = "run `flantune study` alone; under torchrun, run an arm's own file: arms/NAME/seed-N/config.toml"

@@ -50,7 +50,7 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
         survey = survey_task(task, cache=cache, skip_missing=True)
     except FlantuneError as error:
         return TaskCheck(lines=(f"{task.name}: {error.render()}",), problems=1)
-    lines = [f"{task.name:32} {role:6} is not there: {reason}" for role, reason in survey.missing.items()]
+    lines = [f"{task.name:32} {role:6} has no data: {reason}" for role, reason in survey.missing.items()]
     problems = len(lines)
     for role, report in survey.reports.items():
         problems += sum(report.bad.values()) or int(not report.kept)

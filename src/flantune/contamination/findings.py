@@ -116,7 +116,7 @@ class FoldFinding:
         held_out: The clusters held out.
         tasks: The measured tasks, by name.
         train: The training tasks, by name.
-        common_grams: n-grams ignored because too many training texts hold them.
+        common_grams: n-grams ignored because too many training texts contain them.
     """
 
     held_out: tuple[str, ...]

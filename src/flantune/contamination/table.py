@@ -53,7 +53,7 @@ def _fold(fold: FoldFinding) -> Iterator[RenderableType]:
         for shown in task.examples:
             yield Text(_example(task.task, shown))
     if fold.common_grams:
-        yield Text(f"{fold.common_grams:,} n-grams were ignored: too many training texts hold them")
+        yield Text(f"{fold.common_grams:,} n-grams were ignored: too many training texts contain them")
 
 
 def _cells(task: TaskFinding) -> Iterator[str]:

@@ -360,11 +360,11 @@ def seen_reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy)
     for task in record.tasks:
         taught = f'the task "{task.name}"'
         if plain_name(task.name) in names:
-            yield Reason("taught", f"it was trained on {taught}, which {measured.name} is")
+            yield Reason("taught", f"it was trained on {taught}, and {measured.name} is that task")
         elif files & {*task.files}:
             yield Reason("taught", f"{measured.name} reads the same files as {taught} it was trained on")
         elif is_same_hub(measured.hub, task.hub):
-            yield Reason("taught", f"{measured.name} is made from {measured.hub}, which {taught} trained it on")
+            yield Reason("taught", f"{measured.name} is made from {measured.hub}, like {taught} it was trained on")
         elif family := _common_family(task, measured, taxonomy):
             yield Reason("kin", f"{measured.name} is kin to {taught} it was trained on: {family}")
         elif clash := _common_cluster(task, measured, taxonomy):

@@ -225,7 +225,7 @@ def _to_row(sample: Sample) -> dict[str, Any]:
     """
     if not all(map(math.isfinite, sample.scores)):
         where = f"{sample.task}/{sample.template}/row {sample.row}"
-        hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
+        hint = 'the model itself produces it: try dtype = "float32", or look at its weights'
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
     values = {name: getattr(sample, name) for name in Sample.__slots__}
     return values | {

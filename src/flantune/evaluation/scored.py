@@ -120,7 +120,7 @@ def score_sitting(sitting: Sitting, *, confidence: float, seed: int, shots: Sequ
     wanted = tuple(dict.fromkeys(shots or (number for number, split in first.tables if split == "test")))
     asked = [number for number in wanted if all((number, "test") in one.tables for one in sitting.graded)]
     if not asked:
-        hint = "repeat the command with the evaluation settings that are wanted"
+        hint = "repeat the command with the evaluation settings that you want"
         raise EvaluationError(f"no test rows with {list(wanted)} shots", where=sitting.where, hint=hint)
     for number in asked:
         yield _scored(sitting, confidence=confidence, seed=stream_key(seed, "bootstrap", first.exam.key), shots=number)

@@ -214,4 +214,4 @@ def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)
     hint = "aggregation: nanmean leaves NaN out" if isinstance(item, float) and math.isnan(item) else ""
-    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean wants numbers", hint=hint)
+    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean needs numbers", hint=hint)

@@ -108,7 +108,7 @@ def _of_code(key: str, value: object, *, runs_code: bool) -> Iterator[tuple[str,
     if not runs_code:
         yield key, *OF_CODE[key]
     elif not isinstance(value, Function):
-        yield key, f"is {value!r}, where a function is wanted", "write !function file.name"
+        yield key, f"is {value!r}, where a function is expected", "write !function file.name"
 
 
 def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

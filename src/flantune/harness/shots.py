@@ -87,7 +87,7 @@ class ExemplarDraw:
 
     def _too_few(self, count: int) -> TaskError:
         return TaskError(
-            f"{self._shots} exemplars wanted of {count} rows that are not the question itself",
+            f"{self._shots} exemplars wanted from {count} rows that are not the question itself",
             hint="ask with fewer --shots",
         )
 

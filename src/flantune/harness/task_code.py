@@ -289,7 +289,7 @@ class _Process:
             return self._failed("what came back does not answer what was asked: it writes where answers are expected")
         failed = found.get("failed")
         if failed and failed["kind"] == "memory":
-            return self._failed(f"wants more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
+            return self._failed(f"needs more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
         if failed and failed["kind"] == "error":
             failed["last"] = self._last_lines()
         return found

@@ -196,11 +196,11 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
 
 
 def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> FoldTasks:
-    """Hold clusters out whole, and from the rest take away what would give them away.
+    """Holds clusters out, and excludes from training whatever would give them away.
 
-    A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. From
-    training go the clusters that overlap with a held-out one, and tasks of the same or a kin source family as an unseen
-    task. Nothing vanishes: every task is in exactly one of ``train``, ``unseen`` and ``excluded``.
+    A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. Clusters
+    that overlap with a held-out one, and tasks of the same or a kin source family as an unseen task, are excluded.
+    Every task is in exactly one of ``train``, ``unseen`` and ``excluded``.
 
     Args:
         tasks: All tasks.

@@ -91,8 +91,8 @@ class Draws:
 class Mixture:
     """``mixture[i]`` is the i-th training prompt, always the same one.
 
-    Nothing is stored about the stream, so start-up does not grow with the number of rows, any process can make any
-    part, and one integer resumes it. Adding a task, or listing tasks in another order, changes no other task's visits.
+    Nothing about the stream is stored, so start-up does not grow with the number of rows, any process can make any
+    part, and one integer resumes it. Adding or reordering tasks does not change the other tasks' visits.
 
     Attributes:
         portions: The leaves in mixing order, by part and name.

@@ -208,7 +208,7 @@ def _check_base(folder: Path, found: str) -> None:
             f"(then at {wanted.get('base_model_name_or_path')}), or delete {BASE} if you know better"
         )
         raise ModelError(
-            f"the adapter was trained beside other weights than the base model has now: digest {found}, "
+            f"the adapter was trained with other weights than the base model has now: digest {found}, "
             f"{wanted.get('weights')} there",
             where=str(folder),
             hint=hint,

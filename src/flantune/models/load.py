@@ -52,18 +52,18 @@ _Loaded = TypeVar("_Loaded")
 
 
 def load_model(settings: ModelSettings | Path | str, *, family: Family | None = None) -> LanguageModel:
-    """A pretrained model ready to score, tune and write: float32 weights, from safetensors only.
+    """A pretrained model ready for scoring, tuning and generation: float32 weights, from safetensors only.
 
-    A folder that holds an adapter gives its base model with the adapter at work.
+    From an adapter's folder, its base model with the adapter attached.
 
     Args:
-        settings: Where it is and how to compute with it (``settings.adapter`` is for ``attach_adapter``); or just
-            where it is.
+        settings: Where the model is and how to compute with it (``settings.adapter`` is for ``attach_adapter``), or
+            only where it is.
         family: Overrides what the model's own config says.
 
     Raises:
-        ModelError: It cannot be found or read, comes only as pickled weights, holds what is not a number, or was made
-            to fill gaps and not to go on (BERT).
+        ModelError: It cannot be found or read, has only pickled weights, has weights that are not numbers, or is a
+            masked model (BERT).
     """
     if not isinstance(settings, ModelSettings):
         settings = ModelSettings(path=str(settings))
@@ -175,7 +175,7 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
 
     Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md; of a
     model with an adapter, the adapter in peft's form in place of config and weights. It is written under a temporary
-    name and renamed, so a folder of this name is always whole.
+    name and renamed, so a folder with this name is always complete.
     """
     with whole_folder(Path(folder)) as draft:
         if lm.adapter is None:

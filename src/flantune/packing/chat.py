@@ -194,7 +194,7 @@ def _frame(template: ChatTemplate) -> _Frame:
 def _unclear(template: ChatTemplate) -> TemplateError:
     hint = "a chat template shows the user's words and the reply once each, in this order"
     return TemplateError(
-        "the chat template does not show a turn as it is", where=f"chat template of {template.name}", hint=hint
+        "the chat template changes the text of a turn", where=f"chat template of {template.name}", hint=hint
     )
 
 

@@ -93,7 +93,7 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
     """
     for path in paths:
         if is_folder(path) and not any(one.is_file() for one in path.rglob("*")):
-            raise SourceError("the folder holds no file", where=str(path), hint="name files that hold text")
+            raise SourceError("the folder contains no file", where=str(path), hint="name files that contain text")
     patterns = tuple(f"{path}/**/*" if is_folder(path) else str(path) for path in paths)
     source = FileSource(files={"text": patterns})
     told = repr((_VERSION, MAX_CHARACTERS, column, source.fingerprint("text")))
@@ -131,7 +131,7 @@ def _kept(texts: Iterable[str], told: str, *, cache: Path, seed: int, where: str
         _store(stored, texts)
     kept = ArrowFile(stored)
     if not kept.rows:
-        raise SourceError("there is no text", where=where, hint="name files that hold some")
+        raise SourceError("there is no text", where=where, hint="name files that contain text")
     return FileCorpus(texts=kept, identity=identity, seed=seed)
 
 

@@ -99,7 +99,7 @@ def _no_input_slot(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
     if not asking:
         yield reading.error(
             "no-input-slot",
-            "the inputs do not depend on the example, so the target cannot be told from them",
+            "the inputs do not depend on the example, so the target cannot be known from them",
             hint="put a field of the example into the inputs",
         )
 
@@ -194,7 +194,7 @@ def _constant_targets(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
         yield reading.warning(
             "constant-targets",
             f"each of {len(targets)} examples has the same target, {targets[0][:60]!r}",
-            hint="look at more rows: a file sorted by label shows one label at its top",
+            hint="read more rows: a file sorted by label shows only one label at its top",
         )
 
 

@@ -111,7 +111,7 @@ def _graded_part(task: Task, template: Template) -> Iterator[Finding]:
     marks = answer_marks(template)
     if "answer" not in reading.targets.slots:
         hint = "put {answer} where the answer is, or mark the template inverted"
-        yield reading.warning("answer-not-asked", "the targets do not hold the answer that is graded", hint=hint)
+        yield reading.warning("answer-not-asked", "the targets do not contain the answer that is graded", hint=hint)
     elif marks and task.kind == "classification":
         message = "the options are ranked alone, without what the targets have around {answer}"
         hint = 'write targets = "{answer}"; for reasons before an answer use kind = "generation"'

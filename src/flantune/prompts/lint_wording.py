@@ -62,8 +62,8 @@ def difference(one: ReadTemplate, other: ReadTemplate) -> float:
 def _answers_differ(reading: ReadTemplate, words: str, options: Sequence[str]) -> Iterator[Finding]:
     """The words name other answers than the options, or ask for something else."""
     shown = [option.strip().casefold() for option in options if option.strip()]
-    for named in _named_answers(words, shown):
-        if set(named) != set(shown):
+    for named, is_whole in _named_answers(words, shown):
+        if set(named) != set(shown) if is_whole else not set(named) <= set(shown):
             yield reading.warning(
                 "answers-differ",
                 f"the words name the answers {_listed(named)}, but the options are {_listed(shown)}",
@@ -99,12 +99,17 @@ def _question_differs(reading: ReadTemplate, words: str, shown: Sequence[str]) -
         )
 
 
-def _named_answers(words: str, options: Sequence[str]) -> Iterator[list[str]]:
-    """Every list of answers with "or" in it, such as "true, false or unknown"."""
+def _named_answers(words: str, options: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
+    """Every list of answers with "or" in it, and whether all of it is known.
+
+    "True, false or unknown" is; of "right, wrong or beyond what the text says" only the first two answers are.
+    """
     known = sorted({*_ANSWERS, *options}, key=len, reverse=True)
     one = rf"(?:(?:a|an|the|as|either) )*(?<!\w)({'|'.join(map(re.escape, known))})(?!\w)"
-    for match in re.finditer(rf"{one}(?:,? (?:or )?{one})*,? or {one}", words.casefold()):
-        yield [found[1] for found in re.finditer(one, match[0])]
+    for match in re.finditer(rf"{one}(?:,? (?:or )?{one})*,? or (?P<last>{one})?", words.casefold()):
+        named = [found[1] for found in re.finditer(one, match[0])]
+        if match["last"] or len(named) > 1:
+            yield named, bool(match["last"])
 
 
 def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[Finding]:
@@ -114,7 +119,7 @@ def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[F
         yield reading.warning(
             "answered-question",
             "a question ends in its bare answer, as if the template were answering itself",
-            hint="say what is wanted, or put the answer on a line of its own: Same meaning: {answer}",
+            hint="state what is wanted, or put the answer on its own line: Same meaning: {answer}",
         )
 
 

@@ -36,7 +36,7 @@ def render(
     style: Style = INSTRUCTION,
     options_key: int = 0,
 ) -> Prompt:
-    """The prompt that asks ``example`` in the words of ``template``, without exemplars but those of its encoding.
+    """The prompt for ``example`` in the words of ``template``, without exemplars except those of its encoding.
 
     An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
     reference is its own target. In the styles without instructions the template's words are not used, and the

@@ -265,7 +265,7 @@ class JinjaProgram:
         except TemplateError:
             raise
         except (SecurityError, RecursionError, MemoryError) as error:
-            raise TemplateError(f"the template does what no template may: {_said(error)}") from None
+            raise TemplateError(f"the template does something that is not allowed: {_said(error)}") from None
         except Exception as error:
             # The text is a stranger's program: whatever it raises is about this row.
             raise TemplateError(f"the template fails on this row: {_said(error)}") from None

@@ -99,7 +99,7 @@ _MOST_DEPTH = 50
 def measure(value: object, *, depth: int) -> tuple[int, int]:
     """How many values a container holds, however deep they lie, and how many characters all their texts have."""
     if depth > _MOST_DEPTH:
-        raise TemplateError(f"the template makes lists that lie more than {_MOST_DEPTH} deep")
+        raise TemplateError(f"the template makes lists nested more than {_MOST_DEPTH} deep")
     count = characters = 0
     inner = value._Namespace__attrs if isinstance(value, Namespace) else value
     for one in (*inner.keys(), *inner.values()) if isinstance(inner, dict) else cast("Iterable[object]", inner):

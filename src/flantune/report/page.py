@@ -32,7 +32,7 @@ from flantune.runs.files import RunFiles, read_run
 def write_report(run_folder: Path) -> Path:
     """Writes ``report.html`` into a run folder, from that folder alone, and returns its path.
 
-    The page needs nothing else: no network, no other file. What the run has not made yet is named as missing.
+    The page is self-contained: no network, no other file. It names what the run has not made yet.
 
     Raises:
         SourceError: There is no such folder, or one of its files is broken.

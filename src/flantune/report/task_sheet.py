@@ -60,7 +60,7 @@ def show_templates(
     examples = example_rows(task, count=row + 1)
     if not examples:
         hint = "give its data with a run file that names a mirror, or add rows/<task>.jsonl beside the task file"
-        raise SourceError("there is no row to show its templates on", where=task.name, hint=hint)
+        raise SourceError("there is no row to show its templates with", where=task.name, hint=hint)
     if row >= len(examples):
         raise ConfigError(f"there are {len(examples)} rows", where=f"--row {row}", hint="rows count from 0")
     for template in task.templates:

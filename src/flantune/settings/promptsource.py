@@ -47,5 +47,5 @@ class PromptsourceSettings(Section):
         if self.mixture == "none" and not self.train and not self.measure:
             raise ValueError('names no data set: set mixture = "t0", or list some in train or measure')
         if self.digest and (len(self.digest) < 8 or {*self.digest} - {*"0123456789abcdef"}):
-            raise ValueError(f'digest = "{self.digest}" is none: give 8 to 64 digits of 0-9 and a-f')
+            raise ValueError(f'digest = "{self.digest}" is not a digest: give 8 to 64 digits of 0-9 and a-f')
         return self

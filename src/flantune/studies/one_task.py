@@ -122,7 +122,7 @@ def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str
 def _fold(file: RunFile, number: int) -> Fold:
     folds = [one for one in folds_of(file.config.holdout) if one.clusters or one.tasks]
     if not folds:
-        hint = 'hold the cluster of the tasks to be compared out: [holdout] folds = [["natural language inference"]]'
+        hint = 'hold out the cluster of the tasks to compare: [holdout] folds = [["natural language inference"]]'
         raise ConfigError("nothing is held out, so no task is unseen", where="holdout.folds", hint=hint)
     if number >= len(folds):
         last = len(folds) - 1

@@ -71,7 +71,7 @@ class PlannedSplits:
 
 
 def plan_splits(file: RunFile, *, kind: str, options: SplitOptions | None = None) -> PlannedSplits:
-    """A study of the tasks that a run file names; its folds are not looked at.
+    """A study of the tasks that a run file names; the file's folds are ignored.
 
     Raises:
         ConfigError: There is no such study, or the tasks do not allow it.
@@ -177,7 +177,7 @@ def fragment(split: Split, planned: PlannedSplits) -> str:
 def write_split(split: Split, planned: PlannedSplits, *, file: RunFile, folder: Path) -> Path:
     """Writes the run file of a split: all other settings are the run file's.
 
-    Rules of the study's own come beside it as ``taxonomy.toml``.
+    The study's own rules are written beside it as ``taxonomy.toml``.
 
     Returns:
         The run file.

@@ -151,7 +151,7 @@ def _exam(data: SuiteData, drawn: Sequence[WordedRow], *, files: Iterable[Path])
     gaps = row_gaps(rows, [CLASSES, *sides])
     notes = [f"{len(rows):,} comments, as many toxic as not, drawn by the seed; in three wordings of flantune's own"]
     if len(gaps) < 2:
-        notes.append("the data does not say whom comments mention, so gaps between groups cannot be told")
+        notes.append("the data does not say whom comments mention, so gaps between groups cannot be computed")
     return Exam(
         score=SCORE,
         name="all",

@@ -1,4 +1,4 @@
-"""WinoBias: whom a pronoun means, where its gender fits the stereotype of the right occupation, and where it does not.
+"""WinoBias: to whom a pronoun refers, where its gender fits the stereotype of the right occupation and where not.
 
 Type 1 needs knowledge of the world, type 2 is settled by syntax. Every sentence occurs twice, pro- and
 anti-stereotypical: the gap between the two accuracies is what the occupation's gender does to the model.
@@ -157,5 +157,5 @@ SUITE = Suite(
     averages=averages,
     families=("winobias",),
     protocol="t0",
-    help="whom a pronoun means, pro- and anti-stereotypical: types 1 and 2, zero-shot, the gap between the two",
+    help="to whom a pronoun refers, pro- and anti-stereotypical: types 1 and 2, zero-shot, the gap between the two",
 )

@@ -153,5 +153,5 @@ SUITE = Suite(
     averages=pooled,
     families=("winogender",),
     protocol="t0",
-    help="whom a pronoun means, with he, she and they: 720 sentences, zero-shot, gaps between pronouns",
+    help="to whom a pronoun refers, with he, she and they: 720 sentences, zero-shot, gaps between pronouns",
 )

@@ -53,7 +53,7 @@ def tasks_in(path: Path) -> tuple[Task, ...]:
 
 
 def find_tasks(*names: str | Path) -> tuple[Task, ...]:
-    """Tasks from wherever they are written down, in the order of the names.
+    """Tasks from shipped collections and task files, in the order of the names.
 
     >>> len(find_tasks("flan2021"))
     70

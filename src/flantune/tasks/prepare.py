@@ -89,9 +89,9 @@ def prepare_task(
     note: Callable[[str], None] = _warn,
     on_rows: Callable[[int], None] | None = None,
 ) -> PreparedTask:
-    """A task whose examples can be read by number, adapted now or found in the cache.
+    """A task whose examples can be read by number, adapted now or from the cache.
 
-    Each source split is read once, even when several roles slice it. Rows stream: memory does not grow with them.
+    Each source split is read once, even if several roles slice it. Rows are streamed: memory does not grow with them.
 
     Args:
         task: The task.

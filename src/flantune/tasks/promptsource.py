@@ -164,7 +164,7 @@ def _check_digest(wanted: str, files: Mapping[str, tuple[PromptsourceTemplate, .
     found = _digest(files)
     if not found.startswith(wanted):
         raise ConfigError(
-            f'the templates are others than those of digest "{wanted}": theirs is "{found[:16]}"',
+            f'the templates differ from those of digest "{wanted}": theirs is "{found[:16]}"',
             where="data.promptsource.digest",
             hint="get the version of promptsource that the digest was made with, or change the digest",
         )
@@ -181,7 +181,7 @@ def _check_excluded(names: tuple[str, ...], files: Mapping[str, tuple[Promptsour
     known = [f"{dataset}/{one.name}".strip() for dataset, templates in files.items() for one in templates]
     for name in names:
         if name.strip() not in known:
-            hint = did_you_mean(name, known) or "write the data set, a slash and the template's name"
+            hint = did_you_mean(name, known) or "write the dataset, a slash and the template's name"
             raise ConfigError(f'no template "{name}"', where="data.promptsource.exclude", hint=hint)
 
 

@@ -14,7 +14,10 @@ from flantune.training.log import parsed_line
 from flantune.training.metrics_line import MetricsLine
 
 # Numbers of a line that become curves; the losses by task and cluster do too.
-_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
+_CURVES = (
+    "loss", "inputs_loss", "learning_rate", "grad_norm", "fill",
+    "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share",
+)  # fmt: skip
 _KEPT = "tracked.json"
 
 
@@ -84,7 +87,7 @@ class Followers:
             # Whatever another program does: it must not end hours of training.
             self.listeners.remove(listener)
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.note(f"{listener.name} is told nothing more: {reason}; {self.metrics} has everything")
+            self.note(f"{listener.name} gets nothing more: {reason}; {self.metrics} has everything")
 
     def _keep(self) -> None:
         known = {one.name: {"key": one.tracker.key, "step": one.step} for one in self.listeners if one.tracker.key}
@@ -128,7 +131,7 @@ def follow(
         try:
             followers.listeners.append(_Listener(name, open_tracker(name, tracked), int(before.get("step", 0))))
         except Exception as error:
-            note(f"{name} is told nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
+            note(f"{name} gets nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
     return followers
 
 

@@ -363,7 +363,7 @@ def _prompt_scores(group: PromptGroup, known: dict[str, KnownScores]) -> Iterato
 def _check_finite(group: PromptGroup, request: Request, value: KnownScores) -> None:
     if not all(map(math.isfinite, value.sums)):
         prompt = group.prompts[request.prompts[0]]
-        hint = 'the model itself gives it: try dtype = "float32", or look at its weights'
+        hint = 'the model itself produces it: try dtype = "float32", or look at its weights'
         where = f"{prompt.task}/{prompt.template}/row {prompt.row}"
         raise EvaluationError("an option's log-likelihood is not a finite number", where=where, hint=hint)
 

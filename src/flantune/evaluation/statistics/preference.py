@@ -82,7 +82,7 @@ def lopsided_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
         return ()
     count = counted(len({task.name for task, _ in ranked}), "ranked task")
     return (
-        f"On {len(found)} of {count} a preference for the right answer cannot be told from skill "
+        f"On {len(found)} of {count} a preference for the right answer cannot be distinguished from skill "
         f"({_named(list(found.values()))}).",
     )
 

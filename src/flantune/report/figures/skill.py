@@ -150,7 +150,7 @@ def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
     yield text(across.start - 7 if not page.is_narrow else 0, 34, "↑ skill: discrimination, points", "axis")
     unit = "preference → answers given too often, points"
     if not page.is_narrow:
-        unit = "preference → answers that would have to be others for each to be given as often as it is right, points"
+        unit = "preference → share of answers that would have to change to match the right answers, points"
     yield text((across.start + across.end) / 2, up.start + 35, unit, "axis", anchor="middle")
 
 

@@ -48,7 +48,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         arms=tuple(Arm(name=name, settings=settings) for name, settings in found.items()),
         baseline=_OWN,
         figure="bars",
-        equal="steps, tokens of a step and tasks; caps on rows are the run file's",
+        equal="steps, tokens per step and tasks; caps on rows are the run file's",
     )
 
 

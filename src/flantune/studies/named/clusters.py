@@ -56,7 +56,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         arms=arms,
         baseline=arms[0].name,
         figure="line",
-        equal="steps and tokens of a step, so that rows are repeated more often where there are few clusters; the same"
+        equal="steps and tokens per step, so that rows are repeated more often where there are few clusters; the same"
         " tasks are measured throughout",
         notes=(*notes, *made.notes),
     )

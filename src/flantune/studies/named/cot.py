@@ -70,7 +70,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         baseline=_OTHERS,
         measure=asked.measure("direct"),
         figure="bars",
-        equal="steps and tokens of a step; within either kind of task, shares are the run file's",
+        equal="steps and tokens per step; within either kind of task, shares are the run file's",
         notes=(f"measured in both ways: {', '.join(asked.names)}",),
     )
 

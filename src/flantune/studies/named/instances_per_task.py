@@ -49,7 +49,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         baseline=_name(counts[0]),
         figure="line",
         x_scale="log",
-        equal="steps, tokens of a step, tasks and each task's share, so that few rows are repeated more often;"
+        equal="steps, tokens per step, tasks and each task's share, so that few rows are repeated more often;"
         " Tk-Instruct's own arms go over their rows twice, so there more rows are more steps, too",
     )
 

@@ -46,7 +46,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     rules = load_taxonomy(file.config.holdout.taxonomy)
     for side, found in zip(("trained on", "unseen"), trained_and_unseen(file, tasks, rules), strict=True):
         if not any(task.name in found and task.collection == "natural_instructions" for task in tasks):
-            hint = "hold some of their categories out, and not all: [holdout] folds (docs/natural-instructions.md)"
+            hint = "hold out some of their categories, not all: [holdout] folds (docs/natural-instructions.md)"
             raise ConfigError(f"no task of Natural-Instructions is {side}", where="holdout.folds", hint=hint)
     every = tuple(dict.fromkeys((*options.measure, *options.train)))
     for name in every:
@@ -57,7 +57,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     return Study(
         name="instruction-elements",
         question="What of an instruction helps with unseen tasks: its definition, right and wrong examples, reasons?",
-        axis="what stands before an instance",
+        axis="what comes before an instance",
         arms=tuple(
             Arm(
                 name=f"trained: {label}; measured: {said(measure)}",
@@ -74,8 +74,8 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         ),
         baseline=f"trained: {said(options.train[0])}",
         figure="grid",
-        equal="steps, tokens of a step, tasks and instances; longer instructions leave fewer prompts in a step",
-        notes=(f"Tk-Instruct itself draws one of five encodings a prompt: {'; '.join(map(said, TK_INSTRUCT))}",),
+        equal="steps, tokens per step, tasks and instances; longer instructions leave fewer prompts in a step",
+        notes=(f"Tk-Instruct itself draws one of five encodings per prompt: {'; '.join(map(said, TK_INSTRUCT))}",),
     )
 
 

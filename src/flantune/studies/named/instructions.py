@@ -41,7 +41,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         arms=arms,
         baseline=best if any(arm.name == best for arm in arms) else arms[-1].name,
         figure="grid",
-        equal="steps, tokens of a step and tasks; answer options are listed in all arms, so that only the"
+        equal="steps, tokens per step and tasks; answer options are listed in all arms, so that only the"
         " instruction is taken away",
         notes=(
             "The paper has four of these arms: no instruction and dataset name measured with instructions, dataset name"

@@ -48,7 +48,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         ),
         baseline="forward alone",
         figure="bars",
-        equal="steps, tokens of a step, tasks and rows; inverted templates are never measured",
+        equal="steps, tokens per step, tasks and rows; inverted templates are never measured",
     )
 
 

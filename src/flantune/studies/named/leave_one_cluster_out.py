@@ -51,7 +51,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
             for split in made.splits
         ),
         figure="forest",
-        equal="steps and tokens of a step; each model is trained on all clusters that do not give its own away",
+        equal="steps and tokens per step; each model is trained on all clusters that do not give its own away",
         notes=made.notes,
     )
 

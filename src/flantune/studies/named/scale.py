@@ -49,7 +49,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         arms=(*tuned, *base),
         figure="line",
         x_scale="log",
-        equal="steps, tokens of a step and tasks; a larger model costs more of everything else",
+        equal="steps, tokens per step and tasks; a larger model costs more of everything else",
         notes=("Flan 2022 tunes each size with a learning rate and a number of steps of its own (its table 22).",),
     )
 

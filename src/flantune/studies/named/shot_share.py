@@ -57,7 +57,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         baseline=f"{100 * shares[0]:g}%",
         measure=measure,
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
+        equal="steps, tokens per step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
         notes=notes,
     )
 

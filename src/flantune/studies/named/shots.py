@@ -64,7 +64,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         baseline=str(counts[0]),
         measure=measure,
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
+        equal="steps, tokens per step, tasks and rows; prompts with exemplars are longer, so a step holds fewer",
         notes=(
             "The exemplars come from the measured task's own training rows, as in the paper: with them the task is"
             " unseen in training alone.",

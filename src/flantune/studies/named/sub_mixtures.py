@@ -60,7 +60,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
         arms=tuple(arms),
         baseline=_ALL,
         figure="forest",
-        equal="steps and tokens of a step; what is left out leaves its share to the other parts",
+        equal="steps and tokens per step; what is left out leaves its share to the other parts",
         notes=() if has_tree else (f"the run file's mixture has no parts: its tasks' {division.what} stand for them",),
     )
 

@@ -69,7 +69,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         baseline=arms[0].name,
         figure="line",
         x_scale="log",
-        equal="steps and tokens of a step, so that rows are repeated more often where there are few tasks; the same"
+        equal="steps and tokens per step, so that rows are repeated more often where there are few tasks; the same"
         " tasks are measured throughout",
         notes=notes,
     )

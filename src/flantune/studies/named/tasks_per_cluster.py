@@ -66,7 +66,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         arms=arms,
         baseline=arms[0].name,
         figure="line",
-        equal="steps, tokens of a step and clusters, so that rows are repeated more often where there are few tasks;"
+        equal="steps, tokens per step and clusters, so that rows are repeated more often where there are few tasks;"
         " the same tasks are measured throughout",
         notes=(*notes, *made.notes, *same),
     )

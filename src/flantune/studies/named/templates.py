@@ -63,7 +63,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         arms=arms,
         baseline=arms[0].name,
         figure="line",
-        equal="steps, tokens of a step, tasks and rows; every arm is measured with the same templates",
+        equal="steps, tokens per step, tasks and rows; every arm is measured with the same templates",
         notes=(f"no task has more than {most} templates, so {most} stands for {', '.join(left)}",) if left else (),
     )
 

@@ -51,7 +51,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
         baseline=_name(_BASE, steps[-1]),
         measure=Measure(of="tasks", names=compared.tasks),
         figure="line",
-        equal="labeled rows, tokens of a step and learning rate; each number of steps is a tuning of its own",
+        equal="labeled rows, tokens per step and learning rate; each number of steps is a separate tuning",
         notes=compared.notes,
     )
 

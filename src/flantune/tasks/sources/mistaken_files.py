@@ -54,7 +54,7 @@ def other_delimiter(columns: Iterable[object], wanted: str) -> str:
     """
     names = list(map(str, columns))
     if any("\0" in name for name in names):
-        return 'the names hold U+0000, as in text of two bytes a character: set [source] encoding = "utf-16"'
+        return 'the names contain U+0000, as in text with two bytes per character: set [source] encoding = "utf-16"'
     if len(names) != 1:
         return ""
     for delimiter, written in _DELIMITERS.items():

@@ -59,7 +59,7 @@ def _matching(folder: Path, pattern: str) -> Iterator[str]:
     found = [name for name in known if fnmatchcase(name, pattern)]
     if not found:
         if not known:
-            hint = "name the folder that holds <data set>/templates.yaml, as in promptsource's own repository"
+            hint = "name the folder that holds <dataset>/templates.yaml, as in promptsource's own repository"
             raise SourceError("has no templates of promptsource", where=str(folder), hint=hint)
         near = did_you_mean(pattern, known) or f"it has {len(known)} others"
         raise SourceError(f'has no templates of "{pattern}"', where=str(folder), hint=near)
