@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from flantune.prompts.render import render
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
 from flantune.tasks.prepare import prepare_task
+from flantune.tasks.recognize import recognize
 
 ROWS = 40
 
@@ -127,18 +129,99 @@ def test_a_model_with_a_chat_template_is_asked_in_it(tmp_path: Path) -> None:
     assert not other.prompts.chat
 
 
+def refused(tmp_path: Path, data: Path) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        write_project(tmp_path / "mine", data=[data])
+    assert not (tmp_path / "mine").exists()
+    return caught.value
+
+
+def team(at: int, name: str) -> dict[str, Any]:
+    return {"message": f"My order {at} is late.", "team": name}
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ([{"text": "Once upon a time."}], "has only texts"),
-        ([{"picture": "a.png", "size": 3}], 'say nothing that is known here: "picture", "size"'),
+        ([{"picture": "a.png", "size": 3}] * 30, "all 30 rows are alike"),
+        ([{"at": at, "text": f"Row {at}."} for at in range(30)], 'say nothing that is known here: "at", "text"'),
         ([], "has no rows"),
+        ([{}, {}], "each is an empty object"),
+        ([team(1, "sales")], 'has 1 row, too few to tell labels from texts: "message", "team"'),
+        ([team(at, "abc"[at % 3]) for at in range(9)], 'column "team" has 3 different values in 9 rows: too few'),
+        ([team(at, "sales") for at in range(30)], 'column "team" says the same in all 30 rows'),
+        ([labels(1)], 'has 1 row, and its column "label" one label'),
+        ([{**labels(at), "label": "yes"} for at in range(30)], 'column "label" says "yes" in all 30 rows'),
+        ([{**labels(at), "label": str(at)} for at in range(30)], '"label" has 30 different values in 30 rows: too few'),
+        ([{**labels(at), "label": str(at)} for at in range(60)], "60 different values, more than 50"),
+        ([{**labels(at), "label": ""} for at in range(30)], 'column "label" is empty in every row'),
+        ([{**completion(at), "completion": None} for at in range(30)], 'column "completion" is empty in every row'),
+        ([{**alpaca(at), "output": " "} for at in range(30)], '"input", "output" are empty in every row'),
+        ([{"messages": []} for at in range(30)], 'column "messages" is empty in every row'),
+        (openai(1)["messages"], "its rows are 3 turns of one conversation"),
     ],
 )
-def test_what_is_not_recognized_is_told(tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:
-    with pytest.raises(SourceError, match=said):
-        write_project(tmp_path / "mine", data=[lines(tmp_path / "a.jsonl", rows)])
-    assert not (tmp_path / "mine").exists()
+def test_what_is_not_recognized_is_told_as_it_is(tmp_path: Path, rows: list[dict[str, Any]], said: str) -> None:
+    fault = refused(tmp_path, lines(tmp_path / "a.jsonl", rows))
+    assert re.search(said, fault.message) and fault.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "", "is empty: there is no header row"),
+        ("a.csv", "message,team\n", "has no rows"),
+        ("a.csv", "message,team\nMy order is late.,sales\n", "has 1 row, too few"),
+        ("a.csv", "message,team\na,b,c\n", "its one row cannot be read: line 2: got 3, expected 2"),
+        ("a.jsonl", "\n", "has no rows"),
+        ("a.jsonl", "message\nhello\n", "none of its 2 rows can be read: line 1"),
+        ("a.json", '{"text": "Good.", "label": "yes"}', "holds one object, and no list of rows"),
+        ("a.json", json.dumps(openai(1)), "its rows are 3 turns of one conversation"),
+        ("a.json", '{"a": 1}\n{"a": 2}\n', "is not valid JSON: Extra data"),
+    ],
+)
+def test_a_file_with_next_to_nothing_in_it_is_told_as_it_is(tmp_path: Path, name: str, text: str, said: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    fault = refused(tmp_path, path)
+    assert said in fault.message and fault.hint
+
+
+def called(at: int) -> dict[str, Any]:
+    return {"messages": [*openai(at)["messages"], {"role": "tool", "content": "7"}, turn("assistant", "7")]}
+
+
+def test_chats_with_tools_are_left_out_and_told(tmp_path: Path) -> None:
+    rows = [called(at) if at % 4 == 0 else openai(at) for at in range(ROWS)]
+    made, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", rows))
+    assert any("10 chats have tools, whose calls cannot be taught: left out" in note for note in made.notes)
+    assert prepared.reports["train"].dropped == 8 and not prepared.reports["train"].bad
+    fault = refused(tmp_path / "b", lines(tmp_path / "b.jsonl", [called(at) for at in range(ROWS)]))
+    assert "every one of its 40 conversations has tools" in fault.message
+
+
+def test_one_row_of_a_known_form_is_enough(tmp_path: Path) -> None:
+    made, _, prepared = project(tmp_path, lines(tmp_path / "a.jsonl", [completion(1)]))
+    assert "1 row, prompts with their answers" in made.notes[0] and "nothing is measured" in made.notes[1]
+    assert len(prepared.stores["train"]) == 1
+
+
+def test_a_column_is_known_by_all_its_rows_and_not_by_the_first(tmp_path: Path) -> None:
+    rows = [{"messages": None}, *(openai(at) for at in range(ROWS))]
+    assert recognize(lines(tmp_path / "a.jsonl", rows)).form == "conversation"
+    rows = [{"instruction": "Say so.", "input": None, "output": None}, *(alpaca(at) for at in range(ROWS))]
+    assert recognize(lines(tmp_path / "b.jsonl", rows)).columns == ("instruction", "input", "output")
+
+
+def test_rows_without_a_label_make_no_label_of_it(tmp_path: Path) -> None:
+    rows = [labels(at) if at % 10 else {**labels(at), "label": ""} for at in range(ROWS)]
+    assert set(recognize(lines(tmp_path / "a.jsonl", rows)).labels) == {"yes", "no"}
+
+
+def test_a_column_called_label_needs_fewer_rows(tmp_path: Path) -> None:
+    rows = [{"text": f"Row {at}.", "label": "abcd"[at % 4]} for at in range(8)]
+    assert recognize(lines(tmp_path / "a.jsonl", rows)).form == "labels"
 
 
 def test_two_files_of_one_name_and_a_papers_run_file_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_of_the_tests"
+READING_TOKEN = "hf_that_may_read"
+OWNER = "me"
 
 
 @dataclass
@@ -23,11 +26,15 @@ class Repo:
         revisions: Branch → commit.
         commits: Commit → path → content.
         needs_token: It is gated.
+        is_private: Only who has the token sees it.
+        messages: Those of the commits that were sent here, in order.
     """
 
     revisions: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     needs_token: bool = False
+    is_private: bool = False
+    messages: list[str] = field(default_factory=list)
 
     def commit(self, files: Mapping[str, bytes], *, branch: str = "main") -> str:
         """Adds a commit that the branch stands for from now on."""
@@ -57,6 +64,8 @@ class Hub:
         busy: How many more requests are answered with 429; negative: all.
         down: Every request is answered with 503.
         down_after: Path of a file of which a part is sent, once, before everything is down.
+        large: Digest → large file that was sent here.
+        refuses_commits: Status with which every commit is refused; 0: none is.
     """
 
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
@@ -69,6 +78,8 @@ class Hub:
     busy: int = 0
     down: bool = False
     down_after: str = ""
+    large: dict[str, bytes] = field(default_factory=dict)
+    refuses_commits: int = 0
 
     def repo(self, kind: str, name: str) -> Repo:
         """A repository, empty at first."""
@@ -106,8 +117,25 @@ class _Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    @property
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
         if self.hub.down:
@@ -115,7 +143,11 @@ class _Answers(BaseHTTPRequestHandler):
         if self.hub.busy:
             self.hub.busy -= 1
             return self._refuse(429, "", more={"Retry-After": "0"})
+        if self.command in ("POST", "PUT") and self._taken(path, body):
+            return None
         found = self._repo(path)
+        if found is not None and found[2].is_private and self._token not in (TOKEN, READING_TOKEN):
+            found = None
         if found is None:
             # As the hub does: without a token, nobody is told whether a private repository of this name exists.
             status = 404 if self.headers.get("Authorization") else 401
@@ -163,7 +195,14 @@ class _Answers(BaseHTTPRequestHandler):
         if action in ("", "revision"):
             siblings = [{"rfilename": path} for path in sorted(files)]
             gated = "auto" if repo.needs_token else False
-            known = {"id": name, "sha": commit, "private": False, "gated": gated, "tags": [], "siblings": siblings}
+            known = {
+                "id": name,
+                "sha": commit,
+                "private": repo.is_private,
+                "gated": gated,
+                "tags": [],
+                "siblings": siblings,
+            }
             return self._json({**known, "downloads": 0, "likes": 0, "disabled": False})
         if action == "tree":
             below = [path for path in sorted(files) if path.startswith(f"{rest}/" if rest else "")]
@@ -175,6 +214,70 @@ class _Answers(BaseHTTPRequestHandler):
             wanted = json.loads(body)["paths"] if body.startswith(b"{") else _form(body)
             return self._json([entry for path in wanted for entry in _entry(files, path)])
         return self._refuse(404, "EntryNotFound", "no such call")
+
+    def _taken(self, path: str, body: bytes) -> bool:
+        """Answers what is part of sending files here; False where a request is something else."""
+        if path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif path == "/api/repos/create":
+            self._create(json.loads(body))
+        elif path.startswith("/large/"):
+            self.hub.large[path.removeprefix("/large/")] = body
+            self._send(200, b"", {})
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            self._json({"transfer": "basic", "objects": [self._upload(one) for one in json.loads(body)["objects"]]})
+        elif "/preupload/" in path:
+            if not self._refuse_writing():
+                self._json({"files": [_mode(one["path"]) for one in json.loads(body)["files"]]})
+        elif "/commit/" in path:
+            if not self._refuse_writing():
+                self._commit(path, body)
+        else:
+            return False
+        return True
+
+    def _upload(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        """How a large file is to be sent."""
+        href = f"{self.hub.url}/large/{one['oid']}"
+        return {"oid": one["oid"], "size": one["size"], "actions": {"upload": {"href": href}}}
+
+    def _refuse_writing(self, owner: str = OWNER) -> bool:
+        """Whether who asks may not write to an owner's repositories; then it was told so."""
+        if self._token not in (TOKEN, READING_TOKEN):
+            self._refuse(401, "", "Invalid username or password.")
+        elif self._token == READING_TOKEN or owner != OWNER:
+            self._refuse(403, "", "You don't have the rights to create a model under this namespace")
+        else:
+            return False
+        return True
+
+    def _create(self, wanted: Mapping[str, Any]) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        if self._refuse_writing(wanted["organization"]):
+            return None
+        if ("models", name) in self.hub.repos:
+            return self._refuse(409, "", "You already created this model repo")
+        repo = self.hub.repo("models", name)
+        repo.is_private = wanted.get("visibility") == "private" or wanted.get("private") is True
+        repo.commit({".gitattributes": b""})
+        return self._json({"url": f"{self.hub.url}/{name}"})
+
+    def _commit(self, path: str, body: bytes) -> None:
+        if self.hub.refuses_commits:
+            return self._refuse(self.hub.refuses_commits, "")
+        name = path.removeprefix("/api/models/").partition("/commit/")[0]
+        repo = self.hub.repo("models", name)
+        files = dict(repo.commits[repo.revisions["main"]])
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "header":
+                repo.messages.append(value["summary"])
+            elif line["key"] == "file":
+                files[value["path"]] = b64decode(value["content"])
+            else:
+                files[value["path"]] = self.hub.large[value["oid"]]
+        commit = repo.commit(files)
+        return self._json({"commitUrl": f"{self.hub.url}/{name}/commit/{commit}", "commitOid": commit})
 
     def _file(self, path: str, data: bytes, commit: str) -> None:
         span = self.headers.get("Range", "").removeprefix("bytes=")
@@ -244,6 +347,11 @@ def _entry(files: Mapping[str, bytes], path: str) -> list[dict[str, Any]]:
     if any(other.startswith(f"{path}/") for other in files):
         return [{"type": "directory", "oid": sha1(path.encode()).hexdigest(), "size": 0, "path": path}]
     return []
+
+
+def _mode(path: str) -> dict[str, Any]:
+    is_large = path.endswith((".safetensors", ".npz"))
+    return {"path": path, "uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False}
 
 
 def _form(body: bytes) -> list[str]:

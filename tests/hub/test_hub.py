@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flantune.tasks.sources.mirror import mirrored_splits
-from tests.hub.server import Hub, serve
+from tests.hub.server import READING_TOKEN, TOKEN, Hub, serve
 from tests.training.small import make_lm
 
 pytest.importorskip("datasets")
@@ -66,7 +66,8 @@ def surroundings(hub: Hub, home: Path, **more: str) -> Mapping[str, str]:
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN", "HF_DATASETS_CACHE")
     kept = {key: value for key, value in os.environ.items() if key not in offline}
     path = os.pathsep.join([str(Path(__file__).parents[2] / "src"), str(Path(__file__).parents[2])])
-    no_proxy = {"NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # The stand-in has no Xet store, whose protocol is a program of its own.
+    no_proxy = {"NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
     return {**kept, "PYTHONPATH": path, "HF_ENDPOINT": hub.url, "HF_HOME": str(home), **no_proxy, **more}
 
 
@@ -77,7 +78,7 @@ def asking(environment: Mapping[str, str]) -> Iterator[Ask]:
     )
     assert process.stdin is not None and process.stdout is not None
 
-    def ask(*call: str | None) -> dict[str, Any]:
+    def ask(*call: str | bool | None) -> dict[str, Any]:
         print(json.dumps(call), file=process.stdin, flush=True)
         answer: dict[str, Any] = json.loads(process.stdout.readline())
         return answer
@@ -91,6 +92,16 @@ def asking(environment: Mapping[str, str]) -> Iterator[Ask]:
 def ask(hub: Hub, home: Path) -> Iterator[Ask]:
     """Asks the hub in one process, with the network."""
     yield from asking(surroundings(hub, home))
+
+
+def model_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A tuned model's folder, with a card, its record and what does not belong there."""
+    folder.mkdir()
+    card = '---\nbase_model: "/models/base"\n# license: yours to state\n---\n# Made of /models/base\n'
+    more = {"README.md": card.encode(), "flantune.json": b"{}", "training_rows.npz": b"rows", "optimizer.bin": b"x"}
+    for name, data in {**files, **more, ".env": b"secret"}.items():
+        (folder / name).write_bytes(data)
+    return folder
 
 
 def files_below(folder: Path) -> list[str]:
@@ -246,6 +257,67 @@ def test_offline_what_is_in_the_cache_is_used(
             assert "HF_HUB_OFFLINE is set" in says and "not in the cache" in says and "HF_HOME" in says
     assert len(hub.asked) == asked
     assert files_below(tmp_path) == []
+
+
+def test_a_model_is_sent_whole_private_and_comes_back(
+    hub: Hub, ask: Ask, weights: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    folder = model_folder(tmp_path / "model", weights[0])
+    url, commit, is_private = ask("push", str(folder), "me/sent", TOKEN, False, "org/base")["gives"]
+    repo = hub.repo("models", "me/sent")
+    assert (url, is_private, repo.is_private) == (f"{hub.url}/me/sent", True, True)
+    there = repo.commits[commit]
+    assert repo.revisions["main"] == commit and repo.messages == ["First."]
+    assert {name: there[name] for name in weights[0]} == weights[0]
+    assert there["training_rows.npz"] == b"rows" and "flantune.json" in there
+    assert not {".env", "optimizer.bin"} & set(there)
+    card = there["README.md"].decode()
+    assert 'base_model: "org/base"' in card and 'license: "mit"' in card and "# Made of org/base" in card
+    assert b"/models/base" in (folder / "README.md").read_bytes(), "the card here is as it was"
+    repo.is_private = False
+    assert ask("model", "me/sent", commit)["gives"] == pytest.approx(weights[1])
+
+
+def test_what_everyone_can_read_is_sent_to_only_where_that_is_said(
+    hub: Hub, ask: Ask, weights: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    folder = model_folder(tmp_path / "model", weights[0])
+    first = hub.repo("models", "me/public").commit({"README.md": b""})
+    assert "everyone can read it" in ask("push", str(folder), "me/public", TOKEN)["says"]
+    assert hub.repo("models", "me/public").revisions["main"] == first
+    assert ask("push", str(folder), "me/public", TOKEN, True)["gives"][2] is False
+
+
+SENDING = {
+    "not logged in": ("", "me/new", "you are not logged in, or the token is not valid (401)", "hf auth login"),
+    "may read": (READING_TOKEN, "me/new", "this token may not write to me (403)", "a token with write access"),
+    "another's": (TOKEN, "org/new", "this token may not write to org (403)", "an organization of yours"),
+    "down": (TOKEN, "me/new", "the hub is out of order (503)", "repeat the command later"),
+    "changed": (TOKEN, "me/new", "somebody changed the repository meanwhile", "repeat the command"),
+    "busy": (TOKEN, "me/new", "429, too many requests", "wait some minutes"),
+}
+
+
+@pytest.mark.parametrize("fault", SENDING)
+def test_what_is_not_taken_says_why_and_leaves_nothing_that_looks_whole(
+    fault: str, hub: Hub, ask: Ask, weights: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    folder = model_folder(tmp_path / "model", weights[0])
+    token, name, message, hint = SENDING[fault]
+    hub.busy, hub.refuses_commits = -1 if fault == "busy" else 0, {"down": 503, "changed": 412}.get(fault, 0)
+    try:
+        says = ask("push", str(folder), name, token)["says"]
+    finally:
+        hub.busy = hub.refuses_commits = 0
+    assert says.startswith(f"{name}: was not sent: ") and message in says and hint in says.partition("hint: ")[2]
+    repo = hub.repos.pop(("models", name), None)
+    assert repo is None or (repo.is_private and set(repo.commits[repo.revisions["main"]]) == {".gitattributes"})
+
+
+def test_without_a_hub_nothing_is_sent(home: Path, weights: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "model", weights[0])
+    for ask in asking(surroundings(Hub(url="http://127.0.0.1:9"), home)):
+        assert "the hub could not be reached" in ask("push", str(folder), "me/new", TOKEN)["says"]
 
 
 TASK = """

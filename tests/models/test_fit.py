@@ -63,6 +63,13 @@ def test_the_search_doubles_and_leaves_no_trace(lm, monkeypatch):
     assert not lm.model.training
 
 
+def test_inputs_that_carry_loss_are_counted(lm):
+    pack = probe_pack(lm, 256, 64, asks_inputs=True)
+    assert len(pack.targets.token) == (
+        4 * 63 if lm.family == "decoder-only" else len(probe_pack(lm, 256, 64).targets.token)
+    )
+
+
 def test_the_probe_is_as_full_as_rows_can_be(lm):
     pack = probe_pack(lm, 256, 64)
     segments = pack.segments if lm.family == "decoder-only" else pack.encoder_segments

@@ -193,7 +193,7 @@ def test_replies_of_anyone_and_of_the_user() -> None:
         ({"c": []}, "no reply to ask for", "0 turns of nobody"),
         ({"c": messages("Hello?")}, "no reply to ask for", 'got 1 turn of user; expected a reply of "assistant"'),
         ({"c": [{"role": "assistant", "content": "Hello."}]}, "no reply to ask for", "assistant"),
-        ({"c": [{"role": "tool", "content": "7"}]}, "unknown speaker", 'speakers = { "tool" = "user" }'),
+        ({"c": [{"role": "guest", "content": "7"}]}, "unknown speaker", 'speakers = { "guest" = "user" }'),
         ({"c": [{"content": "7"}]}, "missing column", "expected one of role, from, speaker"),
         ({"c": [{"role": "user", "image": "x"}]}, "missing column", "expected one of content, value, text"),
         ({"c": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]}, "not text", "in a turn"),
@@ -316,3 +316,41 @@ def test_every_reply_of_conversations_that_a_filter_leaves(load, tmp_path) -> No
 def test_names_that_chat_programs_give_are_known(names) -> None:
     row = {"c": [{"role": who, "content": text} for who, text in zip(names, ("Be brief.", "Why?", "So."), strict=True)]}
     assert [turn.speaker for turn in ConversationAdapter(columns=("c",))(row).turns] == ["system", "user", "assistant"]
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"place": "Bern"}'}}
+SAID = [{"role": "user", "content": "Is it raining?"}, {"role": "assistant", "content": "It is."}]
+CALLED = [SAID[0], {"role": "assistant", "content": None, "tool_calls": [CALL]},
+          {"role": "tool", "tool_call_id": "1", "content": "rain"}, SAID[1]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"c": CALLED}, 'got a call of a tool ("weather") in turn 2 of column "c"; tool calls cannot be taught'),
+        ({"c": [SAID[0], {**SAID[1], "tool_calls": [CALL]}]}, "got a call of a tool"),
+        ({"c": [SAID[0], {"role": "assistant", "function_call": {"name": "weather"}}]}, '("weather") in turn 2'),
+        ({"c": [*CALLED[2:]]}, 'got what a tool answered in turn 1 of column "c"'),
+        (
+            {"c": [{"from": "human", "value": "Hm?"}, {"from": "observation", "value": "7"}]},
+            "what a tool answered in turn 2",
+        ),
+        ({"c": SAID, "tools": [CALL]}, 'got tools ("weather") in column "tools"'),
+        ({"c": SAID, "tools": json.dumps([{"name": "weather"}])}, 'got tools ("weather") in column "tools"'),
+        ({"c": json.dumps(CALLED)}, "in turn 2"),
+    ],
+)
+def test_tools_are_refused_and_named_or_left_out(row, said):
+    with pytest.raises(BadRow) as caught:
+        ConversationAdapter(columns=("c",))(row)
+    assert caught.value.reason == "tool calls" and said in caught.value.detail and "tool_rows" in caught.value.detail
+    assert ConversationAdapter(columns=("c",), tool_rows="drop")(row) is None
+
+
+@pytest.mark.parametrize("more", [{}, {"tools": []}, {"tools": None}, {"tools": "hammer"}, {"tools": ["hammer"]}])
+def test_what_only_looks_like_tools_is_kept(more):
+    said = [SAID[0], {**SAID[1], "tool_calls": None}]
+    example = ConversationAdapter(columns=("c",))({"c": said, **more})
+    assert example.references == ("It is.",)
+    named = ConversationAdapter(columns=("c",), speakers={"tool": "user"})({"c": CALLED[2:]})
+    assert [turn.speaker for turn in named.turns] == ["user", "assistant"]

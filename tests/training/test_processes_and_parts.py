@@ -29,7 +29,8 @@ def tune_one_of(base: Path, folder: Path, kind: str, parallel: str) -> dict[str,
     batches = Batches(plain.stream, SIZES, micro_batch_tokens=150)
     plan = settings(
         steps=4, dropout=0.0, optimizer="adamw", learning_rate=1e-3, adam={"eps": 1e-4}, weighting="task", z_loss=1e-3,
-        parallel=parallel, freeze=FROZEN if kind == "freeze" else (),
+        inputs_weight=0.3, label_smoothing=0.1, neftune_alpha=5.0, parallel=parallel,
+        freeze=FROZEN if kind == "freeze" else (),
     )  # fmt: skip
     tune_small(folder, lm, plan, batches=batches)
     return {n: weight.detach().numpy().copy() for n, weight in lm.model.named_parameters() if weight.requires_grad}

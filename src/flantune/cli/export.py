@@ -156,7 +156,7 @@ def model_folder(model: Path, out: Path, dtype: str, as_json: bool) -> None:
     """Write the tuned MODEL as an ordinary Hugging Face folder, with a low-rank adapter merged into the weights.
 
     The merged model is compared with the unmerged one. The model card and the record of what it was trained on are
-    included. transformers, vLLM and others load the folder, and `hf upload NAME FOLDER` uploads it to the hub.
+    included. transformers, vLLM and others load the folder, and `flantune push FOLDER OWNER/NAME` uploads it.
     """
     from flantune.cli.console import starting
 

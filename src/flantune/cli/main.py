@@ -34,6 +34,7 @@ _COMMANDS = {
     "splits": ("Write the papers' splits of the tasks as run files.", "splits"),
     "prepare": ("Render and tokenize a run's training prompts ahead of time, with many processes.", "prepare"),
     "export": ("Write training data or tuned models for other programs.", "export"),
+    "push": ("Upload a tuned model to the Hugging Face hub, or list what would be uploaded.", "push"),
     "contamination": ("Find test rows that also occur in the training data.", "contamination"),
     "seen": ("Say whether a model was trained on what another tool measured, or on something related.", "seen"),
     "fetch": ("Download hub datasets into a local mirror, for offline machines.", "fetch"),

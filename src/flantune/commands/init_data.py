@@ -96,6 +96,7 @@ def _conversation(found: Recognized) -> str:
     return (
         f"[conversation]\ncolumn = {column}\n"
         'trains_on = "every"                   # every reply is an example; "last": that alone; "drawn": one a visit\n'
+        + ('tool_rows = "drop"                    # tool calls cannot be taught\n' if found.tool_rows else "")
     )
 
 
@@ -137,10 +138,13 @@ def _body(columns: Sequence[str], *, answer: str) -> str:
 
 
 def _notes(found: Recognized) -> list[str]:
-    count = f"{found.rows:,} rows" if found.rows is not None else "more than 10,000 rows"
+    count = "more than 10,000 rows" if found.rows is None else f"{found.rows:,} row{'s' * (found.rows != 1)}"
     notes = [f"{found.path}: {count}, {_SAID[found.form]} ({', '.join(found.columns)})"]
     if found.is_sorted:
         notes.append(f"{found.path}: rows are sorted by label, so test rows lack some: shuffle the file first")
+    if found.tool_rows:
+        plural = "s have" if found.tool_rows > 1 else " has"
+        notes.append(f"{found.path}: {found.tool_rows:,} chat{plural} tools, whose calls cannot be taught: left out")
     if found.form == "labels" and all(label.lstrip("-").isdigit() for label in found.labels):
         notes.append(f"{found.path}: labels are numbers: write in the task file what they mean")
     if set(found.splits) == {"train"}:

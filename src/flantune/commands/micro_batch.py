@@ -42,7 +42,9 @@ def micro_batch_tokens(
                 note(f"determined again, since it was damaged: {error.render().partition(chr(10))[0]}")
         form = TrainingForm(lm, keeps_inputs_only=training.activation_checkpointing)
         sizes = {"row_tokens": packing.row_tokens, "batch_tokens": packing.batch_tokens}
-        write_value(kept, fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form))
+        asks_inputs = training.inputs_weight > 0
+        found = fit_micro_batch(lm, **sizes, optimizer=training.optimizer, form=form, asks_inputs=asks_inputs)
+        write_value(kept, found)
 
     processes.first(find)
     return read_value(kept, Fit).micro_batch_tokens

@@ -24,6 +24,7 @@ from flantune.mixture.parts import check_selectors
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.isolation import check_isolation
+from flantune.models.embedding_noise import check_noise
 from flantune.models.load import detect_family, load_config, load_tokenizer
 from flantune.models.scratch import train_tokenizer
 from flantune.packing.batches import Batches
@@ -37,6 +38,7 @@ from flantune.tasks.load import load_tasks
 from flantune.tasks.naming import check_template_names
 from flantune.tasks.prepare import prepare_task
 from flantune.training.division import hidden_size
+from flantune.training.whole_prompts import check_inputs_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -268,6 +270,7 @@ def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> Unloa
     """What will read the prompts, before any model is loaded; its virtual tokens count too."""
     tokenizer, family = make_tokenizer(config, prepared)
     check_attention(config, family)
+    check_loss(config, family)
     count = config.model.prompt.tokens if config.model.adapter == "prompt" else 0
     # The model puts them after its vocabulary, which may be a little larger than the tokenizer's.
     prefix = tuple(range(len(tokenizer), len(tokenizer) + count))
@@ -279,6 +282,17 @@ def check_attention(config: RunConfig, family: Family) -> None:
     if config.model.attention == "prefix" and family == "encoder-decoder":
         hint = 'set model.attention = "auto": an encoder reads its inputs both ways as it is'
         raise ConfigError("prefix attention is for decoder-only models", where="model.attention", hint=hint)
+
+
+def check_loss(config: RunConfig, family: Family) -> None:
+    """Raises ConfigError where loss on inputs, or noise, is asked of a model that neither is for."""
+    check_noise(config.training.neftune_alpha, family)
+    check_inputs_weight(
+        config.training,
+        family=family,
+        reads_both_ways=config.model.attention == "prefix",
+        has_virtual_tokens=config.model.adapter == "prompt",
+    )
 
 
 def make_mixture(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> Mixture:

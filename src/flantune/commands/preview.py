@@ -29,7 +29,7 @@ class Preview:
 
     Attributes:
         input_tokens: The text of each token the model reads.
-        target_tokens: The text of each token that carries loss.
+        target_tokens: The text of each token of the target, which carries loss.
     """
 
     index: int
@@ -83,6 +83,11 @@ def preview(
     say = note or (lambda _: None)
     for known in codec.chat.notes if codec.chat else ():
         say(known)
+    if weight := config.training.inputs_weight:
+        say(
+            f"tokens of the inputs carry loss, too, each {weight:g} of what one of the targets does"
+            " (training.inputs_weight)"
+        )
     shown = [one for one in prepared if only_task in (None, one.task.name)]
     style, inverted = Style.from_settings(config.prompts), config.prompts.include_inverted
     check_answers(shown, codec, style=style, note=say, teaches_inverted=inverted)

@@ -144,7 +144,8 @@ def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
     with tempfile.TemporaryDirectory(prefix="flantune-") as folder:
         lm = attach_adapter(lm, config.model, seed=config.seed)
         form = TrainingForm(lm, keeps_inputs_only=config.training.activation_checkpointing)
-        kept = activation_bytes(lm, form, PROBE_TOKENS) / PROBE_TOKENS
+        asks_inputs = config.training.inputs_weight > 0
+        kept = activation_bytes(lm, form, PROBE_TOKENS, asks_inputs=asks_inputs) / PROBE_TOKENS
         training = _seconds_training(looked, lm, form, Path(folder) / "fold")
         reading, writing = _seconds_asking(looked, lm, Path(folder), training=training)
     return _Trial(training=training, reading=reading, writing=writing, activation_bytes=kept)
@@ -156,7 +157,9 @@ def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, fol
     micro = config.training.micro_batch_tokens
     if micro == "auto":
         sizes = {"row_tokens": config.packing.row_tokens, "batch_tokens": config.packing.batch_tokens}
-        micro = fit_micro_batch(lm, **sizes, optimizer=config.training.optimizer, form=form).micro_batch_tokens
+        asks_inputs = config.training.inputs_weight > 0
+        fit = fit_micro_batch(lm, **sizes, optimizer=config.training.optimizer, form=form, asks_inputs=asks_inputs)
+        micro = fit.micro_batch_tokens
     stream = make_stream(config, looked.mixture, lm)
     batches = make_batches(config, stream, lm, micro_batch_tokens=int(micro))
     settings = config.training.model_copy(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flantune.commands.answer_check import check_answers
-from flantune.commands.plan import asked_prompts, make_codec
+from flantune.commands.plan import asked_prompts, check_loss, make_codec
 from flantune.errors import ConfigError
 from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.dev_scores import dev_questions
@@ -46,6 +46,7 @@ def check_before(
         flantune.errors.FlantuneError: What would stop the run later.
     """
     _check_attention(config, base, note)
+    check_loss(config, base.family)
     if config.model.adapter == "none":
         meant_by(base.model, config.training.freeze)
     codec = make_codec(config, base)

@@ -19,7 +19,8 @@ from flantune.models.language_model import embedded_tokens
 from flantune.models.memory import available_memory_bytes, is_out_of_memory
 from flantune.models.modes import in_mode, own_chance, own_gradients
 from flantune.packing.batches import lay_out
-from flantune.packing.packs import EncodedPrompt, Pack
+from flantune.packing.inputs_asked import with_inputs_asked
+from flantune.packing.packs import DecoderPack, EncodedPrompt, Pack
 from flantune.types import Family
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def fit_micro_batch(
     batch_tokens: int,
     optimizer: str = "adamw",
     form: TrainingForm | None = None,
+    asks_inputs: bool = False,
 ) -> Fit:
     """The best micro-batch for this model on its device; it changes memory and speed, never the gradient.
 
@@ -73,17 +75,20 @@ def fit_micro_batch(
         batch_tokens: Tokens of an optimizer step; none is larger.
         optimizer: Its name, for the size of its state.
         form: How the model is held while it trains; None: as it is.
+        asks_inputs: The tokens of inputs carry loss, too.
 
     Raises:
         ModelError: Not even one row fits; says what to change.
     """
     form = form or TrainingForm(lm)
     if lm.device.type == "cpu":
-        return _by_estimate(lm, form, row_tokens=row_tokens, batch_tokens=batch_tokens, optimizer=optimizer)
+        per_token = activation_bytes(lm, form, PROBE_TOKENS, asks_inputs=asks_inputs) / PROBE_TOKENS
+        sizes = {"row_tokens": row_tokens, "batch_tokens": batch_tokens}
+        return _by_estimate(lm, per_token, optimizer=optimizer, **sizes)
     reserved = OPTIMIZER_BYTES.get(optimizer, 8) * trained_weights(lm)
 
     def fits(tokens: int) -> bool:
-        return _try_pass(lm, form, tokens, row_tokens, reserved)
+        return _try_pass(lm, form, tokens, row_tokens, reserved, asks_inputs=asks_inputs)
 
     found = largest_that_fits(fits, smallest=row_tokens, largest=batch_tokens)
     if not found:
@@ -114,7 +119,7 @@ def trained_weights(lm: LanguageModel) -> int:
     return sum(weight.numel() for weight in lm.model.parameters() if weight.requires_grad)
 
 
-def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
+def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int, *, asks_inputs: bool = False) -> int:
     """What a forward pass keeps for the backward pass, counted by PyTorch itself."""
     seen: dict[int, int] = {}
 
@@ -129,13 +134,12 @@ def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int) -> int:
         rounded = chain(lm.model.parameters(), lm.model.buffers())
         weights |= {weight.untyped_storage().data_ptr() for weight in rounded}
         # Held until the count is done, so that no storage is counted in place of another.
-        held = target_logprobs(lm, probe_pack(lm, tokens, tokens)).logprobs
+        held = target_logprobs(lm, probe_pack(lm, tokens, tokens, asks_inputs=asks_inputs)).logprobs
     del held
     return sum(size for address, size in seen.items() if address not in weights)
 
 
-def _by_estimate(lm: LanguageModel, form: TrainingForm, *, row_tokens: int, batch_tokens: int, optimizer: str) -> Fit:
-    per_token = activation_bytes(lm, form, PROBE_TOKENS) / PROBE_TOKENS
+def _by_estimate(lm: LanguageModel, per_token: float, *, row_tokens: int, batch_tokens: int, optimizer: str) -> Fit:
     # Gradients and the optimizer's state are still to come.
     fixed = (4 + OPTIMIZER_BYTES.get(optimizer, 8)) * trained_weights(lm)
     free = MEMORY_SHARE * available_memory_bytes() - fixed
@@ -154,12 +158,15 @@ def _by_estimate(lm: LanguageModel, form: TrainingForm, *, row_tokens: int, batc
     return Fit(micro_batch_tokens=tokens, reason="as many rows as memory has room for")
 
 
-def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int) -> bool:
+def _try_pass(
+    lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int, *, asks_inputs: bool = False
+) -> bool:
     """Whether a forward and backward pass fits beside what the optimizer will need."""
     try:
         room = torch.empty(reserved, dtype=torch.uint8, device=lm.device)
         with in_mode(lm.model, training=True), own_gradients(lm.model), own_chance(lm.device), form.in_place():
-            target_logprobs(lm, probe_pack(lm, tokens, row_tokens)).logprobs.sum().backward()  # type: ignore[no-untyped-call]
+            pack = probe_pack(lm, tokens, row_tokens, asks_inputs=asks_inputs)
+            target_logprobs(lm, pack).logprobs.sum().backward()  # type: ignore[no-untyped-call]
         del room
         return True
     except (RuntimeError, MemoryError) as error:
@@ -172,11 +179,12 @@ def _try_pass(lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: in
             torch.cuda.empty_cache()
 
 
-def probe_pack(lm: LanguageModel, tokens: int, row_tokens: int) -> Pack:
+def probe_pack(lm: LanguageModel, tokens: int, row_tokens: int, *, asks_inputs: bool = False) -> Pack:
     """Made-up rows as full as rows can be, a fifth of the tokens targets: the dearest pass of this many tokens."""
     ids = np.random.default_rng(0).integers(0, embedded_tokens(lm.model), row_tokens).astype(np.int32)
     written = max(1, row_tokens // 5)
     read = ids if lm.family == "encoder-decoder" else ids[: row_tokens - written]
     prompt = EncodedPrompt(inputs=read, targets=(ids[-written:],))
     count = max(1, tokens // row_tokens)
-    return lay_out([prompt] * count, [[at] for at in range(count)], family=lm.family)
+    pack = lay_out([prompt] * count, [[at] for at in range(count)], family=lm.family)
+    return with_inputs_asked(pack) if asks_inputs and isinstance(pack, DecoderPack) else pack

@@ -33,7 +33,8 @@ from flantune.models.attention.masks import (
     is_plain_encoder_decoder,
     mutual_tokens,
 )
-from flantune.models.forms.fused import TokenLogprobs
+from flantune.models.embedding_noise import EmbeddingNoise, noisy
+from flantune.models.forms.fused import TokenAndMeanLogprobs, TokenLogprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
@@ -63,15 +64,23 @@ class TargetScores:
         logprobs: Natural log-probability of each token, float32, [n targets].
         is_greedy: Whether the token is the model's first choice, [n targets]; None unless asked for.
         logsumexp: Log of the sum of e^logit over the vocabulary, float32, [n targets]; None unless asked for.
+        mean_logprob: Mean log-probability over the vocabulary, float32, [n targets]; None unless asked for.
     """
 
     logprobs: Float[Tensor, " targets"]
     is_greedy: Bool[Tensor, " targets"] | None = None
     logsumexp: Float[Tensor, " targets"] | None = None
+    mean_logprob: Float[Tensor, " targets"] | None = None
 
 
 def target_logprobs(
-    lm: LanguageModel, pack: Pack, *, with_greedy: bool = False, with_logsumexp: bool = False
+    lm: LanguageModel,
+    pack: Pack,
+    *,
+    with_greedy: bool = False,
+    with_logsumexp: bool = False,
+    with_mean: bool = False,
+    noise: EmbeddingNoise | None = None,
 ) -> TargetScores:
     """Log-probability of each target token given what comes before it in its own prompt, and nothing else.
 
@@ -84,6 +93,8 @@ def target_logprobs(
         pack: Arrays of either family; must be of the model's.
         with_greedy: Also say whether each target token is the most likely one.
         with_logsumexp: Also give the log-sum-exp of each target's logits, with gradient.
+        with_mean: Also give the mean log-probability over the vocabulary, with gradient.
+        noise: Noise on the embeddings (decoder-only).
 
     Returns:
         Scores parallel to ``pack.targets``.
@@ -96,24 +107,25 @@ def target_logprobs(
     tokens = as_tensor(pack.targets.token, lm.device)
     is_mixed = lm.compute_dtype == torch.bfloat16 and not is_rounded(lm.model)
     with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=is_mixed):
-        outputs = _outputs_at_targets(lm, pack, head)
+        outputs = _outputs_at_targets(lm, pack, head, noise)
         elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else CHUNK_ELEMENTS_ON_ACCELERATORS
         size = max(1, elements // embedded_tokens(lm.model))
         chunks = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
-        score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp)
+        score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp, with_mean=with_mean)
         if len(chunks) > 1 and torch.is_grad_enabled():
             # A chunk's logits are computed again in the backward pass instead of kept.
             score = partial(checkpoint, score, use_reentrant=False)
         scored = list(starmap(score, chunks))
-    logprobs, greedy, logsumexp = (torch.cat(parts) for parts in zip(*scored, strict=True))
+    logprobs, greedy, logsumexp, mean = (torch.cat(parts) for parts in zip(*scored, strict=True))
     return TargetScores(
         logprobs=logprobs,
         is_greedy=greedy if with_greedy else None,
         logsumexp=logsumexp if with_logsumexp else None,
+        mean_logprob=mean if with_mean else None,
     )
 
 
-def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Tensor:
+def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None, noise: EmbeddingNoise | None) -> Tensor:
     """Hidden states (logits where no head was found) where target tokens are predicted, [n targets, width].
 
     Rows are laid out as one line without padding where the pack and the model allow it.
@@ -124,10 +136,12 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None) -> Ten
             mutual = input_places(pack) if lm.reads_both_ways else None
             line = line_up(pack.tokens, pack.segments, mutual=mutual, is_padded=wants_padding(lm))
             places = line.index[pack.targets.row, pack.targets.position]
-            with only_at(lm, places, len(line.tokens)), as_if_alone(lm, lambda: line.lengths):
+            alone = as_if_alone(lm, lambda: line.lengths)
+            with only_at(lm, places, len(line.tokens)), alone, noisy(lm, noise, pack, line):
                 outputs = outputs_of(lm, head, decoder_inputs(lm, line))
             return _at(outputs[0], line, pack.targets)
-        with only_at(lm, _places(pack), pack.tokens.size), as_if_alone(lm, lambda: prompt_lengths(lm, pack)):
+        alone = as_if_alone(lm, lambda: prompt_lengths(lm, pack))
+        with only_at(lm, _places(pack), pack.tokens.size), alone, noisy(lm, noise, pack):
             outputs = outputs_of(lm, head, _decoder_only_inputs(lm, pack))
     else:
         start = start_token(lm)
@@ -181,15 +195,26 @@ def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: 
 
 
 def _score(
-    lm: LanguageModel, head: Head | None, outputs: Tensor, tokens: Tensor, *, with_greedy: bool, with_logsumexp: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-softmax at some targets, whether each token is the likeliest, and log-sum-exp; empty where not asked for."""
+    lm: LanguageModel,
+    head: Head | None,
+    outputs: Tensor,
+    tokens: Tensor,
+    *,
+    with_greedy: bool,
+    with_logsumexp: bool,
+    with_mean: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log-softmax at some targets, whether each token is the likeliest, log-sum-exp and mean; else empty."""
     logits = logits_of(lm, head, outputs, multiple=ROWS)
     with torch.autocast(lm.device.type, enabled=False):
-        logprobs: Tensor = TokenLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
+        mean = logits.new_empty(0)
+        if with_mean:
+            logprobs, mean = TokenAndMeanLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
+        else:
+            logprobs = TokenLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
         logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
     greedy = logits.detach().argmax(dim=-1) == tokens if with_greedy else tokens.new_empty(0)
-    return logprobs, greedy, logsumexp
+    return logprobs, greedy, logsumexp, mean
 
 
 def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor:

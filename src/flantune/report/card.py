@@ -282,7 +282,11 @@ def _tuning_lines(config: RunConfig) -> Iterator[str]:
     schedule = training.schedule.replace("_", " ")
     yield f"{_OPTIMIZERS[training.optimizer]}, {schedule} learning rate with a peak of {training.learning_rate}."
     z_loss = f"; z-loss {training.z_loss}" if training.z_loss else ""
-    yield f"In the loss, {_WEIGHTINGS[training.weighting]}{z_loss}."
+    inputs = f"; one of the inputs {training.inputs_weight:g} of that" if training.inputs_weight else ""
+    smoothed = f"; labels smoothed by {training.label_smoothing:g}" if training.label_smoothing else ""
+    yield f"In the loss, {_WEIGHTINGS[training.weighting]}{inputs}{smoothed}{z_loss}."
+    if training.neftune_alpha:
+        yield f"Noise on the embeddings of prompts (NEFTune) with an alpha of {training.neftune_alpha:g}."
     if training.freeze:
         yield f"Kept as they were: {', '.join(f'`{one}`' for one in training.freeze)}."
 

@@ -181,6 +181,13 @@ class TrainingSettings(Section):
     """AdamW's own settings."""
     weighting: Literal["token", "example", "task"] = "token"
     """What has equal weight in a step's loss: every target token, every example, or every task of the step."""
+    inputs_weight: Share = 0.0
+    """Weight of a token of the inputs in the loss, relative to a target token: 0 for none, 1 for the same (TRL's
+    `completion_only_loss = False`, axolotl's `train_on_inputs`). For decoder-only models with causal attention."""
+    label_smoothing: Rate = 0.0
+    """Share of a token's probability that is spread over the vocabulary. Paper: Szegedy et al. 2016, section 7."""
+    neftune_alpha: Weight = 0.0
+    """Size of the noise on embeddings of decoder-only models, 5 to 15 in the paper: Jain et al. 2023, algorithm 1."""
     z_loss: Weight = 0.0
     """Adds this times log²Z per target token, which keeps the logits from drifting. T5X pretrains with 1e-4."""
     freeze: Names = ()

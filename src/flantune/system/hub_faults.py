@@ -68,6 +68,45 @@ def hub_fault(
     return None
 
 
+def upload_fault(error: BaseException, name: str) -> HubFault:
+    """The fault behind an error of the hub's library on the way there.
+
+    Args:
+        error: What was raised.
+        name: The repository, "owner/name".
+    """
+    chain = tuple(_chain(error))
+    kinds = {base.__name__ for one in chain for base in type(one).__mro__}
+    statuses = {status for one in chain if (status := _status(one)) is not None}
+    tokens, owner = "https://huggingface.co/settings/tokens", name.partition("/")[0]
+    if kinds & _UNREACHED:
+        if os.environ.get("HF_HUB_OFFLINE"):
+            return HubFault("HF_HUB_OFFLINE is set", "unset it, where there is a network")
+        return HubFault("the hub could not be reached", "check the network, then repeat the command")
+    if 429 in statuses:
+        return HubFault(
+            "the hub refuses further requests for now (429, too many requests)", "wait some minutes and repeat"
+        )
+    if busy := sorted(status for status in statuses if status >= 500):
+        return HubFault(f"the hub is out of order ({busy[0]})", "repeat the command later")
+    if 401 in statuses or "LocalTokenNotFoundError" in kinds:
+        hint = f"log in with `hf auth login`, or set HF_TOKEN to a token that may write ({tokens})"
+        return HubFault("you are not logged in, or the token is not valid (401)", hint)
+    if 403 in statuses:
+        hint = f"take a token with write access ({tokens}); {owner} must be you or an organization of yours"
+        return HubFault(f"this token may not write to {owner} (403)", hint)
+    if 404 in statuses:
+        return HubFault(
+            f"the hub has no owner {owner}, or does not show it to you (404)", "check the name and the token"
+        )
+    if 409 in statuses or 412 in statuses:
+        return HubFault("somebody changed the repository meanwhile", "look at it, then repeat the command")
+    said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    return HubFault(
+        f"{type(error).__name__}: {said.strip()}", f"see https://huggingface.co/{name}, then repeat the command"
+    )
+
+
 def _unreached(what: str) -> HubFault:
     """The hub was not asked, since that is forbidden here, or did not answer."""
     if any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")):

@@ -12,10 +12,12 @@ from flantune.prompts.conversations import SLOT, SYSTEM, turn_text
 from flantune.settings.conversations import TURN_FORMS
 from flantune.tasks.columns import FieldColumn, as_text, field_text, find_value
 from flantune.tasks.labels import written
-from flantune.tasks.rows import MISSING_COLUMN, MISSING_VALUE, NOT_TEXT, BadRow, is_missing, short
+from flantune.tasks.rows import MISSING_COLUMN, MISSING_VALUE, NOT_TEXT, TOOL_CALLS, BadRow, is_missing, short
+from flantune.tasks.tool_calls import offered_tools, tool_turn
 from flantune.types import Example, Row, Turn
 
 TrainsOn = Literal["every", "drawn", "last"]
+ToolRows = Literal["refuse", "drop"]
 
 USER, ASSISTANT, ANYONE = "user", "assistant", "anyone"
 SPEAKER_KEYS = ("role", "from", "speaker")
@@ -27,10 +29,14 @@ SPEAKERS = {
 }
 """Names that are known without being told: those of chat programs."""
 
+_NO_TOOLS = (
+    "tool calls cannot be taught, and without them the rest would mean something else;"
+    ' [conversation] tool_rows = "drop" leaves such rows out'
+)
 UNKNOWN_SPEAKER = "unknown speaker"
 NO_REPLY = "no reply to ask for"
 # Raised whenever the code below makes another example of a row than before.
-_CODE_VERSION = 2
+_CODE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class ConversationAdapter:
         max_turns: Replies with more turns before them are not asked for; 0: no limit.
         fields: Further slots → columns.
         group: Columns whose values together name the group that a conversation belongs to; empty: it stands alone.
+        tool_rows: Conversations with tools, whose calls cannot be taught: "refuse" counts them as bad rows, "drop"
+            leaves them out on purpose.
     """
 
     columns: tuple[str, ...]
@@ -64,14 +72,20 @@ class ConversationAdapter:
     max_turns: int = 0
     fields: Mapping[str, FieldColumn] = field(default_factory=dict)
     group: tuple[str, ...] = ()
+    tool_rows: ToolRows = "refuse"
 
     def __call__(self, row: Row) -> Example | None:
-        """Adapts a row.
+        """Adapts a row; None for one with tools that are left out on purpose.
 
         Raises:
-            BadRow: There are no turns, or nothing in them that may be asked for.
+            BadRow: There are no turns, or nothing in them that may be asked for; or tools are called or offered.
         """
-        turns = list(self._turns(row))
+        items = [(column, item) for column in self.columns for item in _items(find_value(row, column), column)]
+        if tools := self._tools(row, items):
+            if self.tool_rows == "drop":
+                return None
+            raise BadRow(TOOL_CALLS, f"got {tools}; {_NO_TOOLS}")
+        turns = list(self._turns(row, [item for _, item in items]))
         if self.drops_opening:
             turns = _without_opening(turns, self.replies_of)
         replies = [
@@ -93,10 +107,15 @@ class ConversationAdapter:
     def _may_be_asked(self, turn: Turn) -> bool:
         return turn.speaker != SYSTEM and self.replies_of in (ANYONE, turn.speaker)
 
-    def _turns(self, row: Row) -> Iterable[Turn]:
-        items: list[Any] = []
-        for column in self.columns:
-            items += _items(find_value(row, column), column)
+    def _tools(self, row: Row, items: Sequence[tuple[str, Any]]) -> str:
+        """What in a row is about tools, and where; empty: nothing."""
+        keys = (self.speaker,) if self.speaker else SPEAKER_KEYS
+        for number, (column, item) in enumerate(items, start=1):
+            if found := tool_turn(item, keys, named=self.speakers):
+                return f'{found} in turn {number} of column "{column}"'
+        return offered_tools(row)
+
+    def _turns(self, row: Row, items: Sequence[Any]) -> Iterable[Turn]:
         turns = [self._turn(item, at) for at, item in enumerate(items)]
         if self.system and not is_missing(told := find_value(row, self.system)):
             turns.insert(0, Turn(SYSTEM, as_text(told, self.system)))

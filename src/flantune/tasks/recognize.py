@@ -10,11 +10,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flantune.errors import SourceError
-from flantune.tasks.conversations import SPEAKER_KEYS, TEXT_KEYS
+from flantune.tasks.conversations import SPEAKER_KEYS, SPEAKERS, TEXT_KEYS, ConversationAdapter
 from flantune.tasks.labels import written
-from flantune.tasks.rows import is_missing
+from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
+from flantune.tasks.unrecognized import (
+    MOST_LABELS,
+    ROWS_A_LABEL,
+    ROWS_A_NAMED_LABEL,
+    is_empty,
+    no_rows,
+    tools_alone,
+    turns_as_rows,
+    unrecognized,
+)
 
 if TYPE_CHECKING:
     from flantune.types import Row
@@ -26,8 +35,6 @@ a few labels."""
 ROWS = "rows"
 """What the one split of such a file is called."""
 _LOOKED_AT = 10_000
-_MOST_LABELS = 50
-_SHARE_OF_LABELS = 0.2
 _FEWEST_DIVIDED = 20
 _BY_CHANCE = 1e-3
 """How unlikely it has to be that shuffled rows would end without a label."""
@@ -52,6 +59,7 @@ class Recognized:
             label.
         labels: The labels, the commonest first.
         rows: How many rows there are, where the file was read to its end; else None.
+        tool_rows: Conversations among the first 10,000 rows in which tools are called or offered.
         is_sorted: Some label is missing where the test rows would come from, and not by chance: rows are sorted by it.
     """
 
@@ -61,6 +69,7 @@ class Recognized:
     labels: tuple[str, ...] = ()
     rows: int | None = None
     is_sorted: bool = False
+    tool_rows: int = 0
 
     @property
     def splits(self) -> dict[str, str]:
@@ -86,22 +95,41 @@ def recognize(path: Path) -> Recognized:
     rows = list(islice(source.rows(ROWS), _LOOKED_AT + 1))
     good = [row for row in rows[:_LOOKED_AT] if isinstance(row, dict) and row]
     if not good:
-        raise SourceError("has no rows", where=str(path), hint="one row a line, or a header and rows")
+        raise no_rows(path, rows)
     count = len(rows) if len(rows) <= _LOOKED_AT else None
-    first = good[0]
-    if turns := _turn_columns(first):
-        return Recognized(path=path, form="conversation", columns=turns, rows=count)
-    instruction, output = _named(first, _INSTRUCTIONS), _named(first, _OUTPUTS)
+    typical = _typical(good)
+    if turns := _turn_columns(typical):
+        tools = sum(_has_tools(row, turns) for row in good)
+        if tools == len(good):
+            raise tools_alone(path, good)
+        return Recognized(path=path, form="conversation", columns=turns, rows=count, tool_rows=tools)
+    if _are_turns_of_one_chat(good):
+        raise turns_as_rows(path, good)
+    instruction, output = _named(typical, _INSTRUCTIONS), _named(typical, _OUTPUTS)
     if instruction and output:
-        context = _named(first, _INPUTS)
+        context = _named(typical, _INPUTS) or _named(good[0], _INPUTS)
         columns = (instruction, *((context,) if context else ()), output)
         return Recognized(path=path, form="instruction", columns=columns, rows=count)
-    prompt = _named(first, _PROMPTS)
-    if prompt and (answer := _named(first, _ANSWERS)):
+    prompt = _named(typical, _PROMPTS)
+    if prompt and (answer := _named(typical, _ANSWERS)):
         return Recognized(path=path, form="completion", columns=(prompt, answer), rows=count)
     if (labeled := _labeled(good, path, count)) is not None:
         return labeled
-    raise _unknown(path, first)
+    raise unrecognized(path, good, typical, label=_named_label(good))
+
+
+def _typical(rows: Sequence[Row]) -> Row:
+    """Each column with its first value that says something; of a column that is empty in every row nothing is left.
+
+    >>> _typical([{"question": "Why?", "answer": " "}, {"question": "", "answer": "So.", "note": None}])
+    {'question': 'Why?', 'answer': 'So.'}
+    """
+    found: dict[str, Any] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in found and not is_empty(value):
+                found[name] = value
+    return {name: found[name] for name in dict.fromkeys(name for row in rows for name in row) if name in found}
 
 
 def _turn_columns(row: Row) -> tuple[str, ...]:
@@ -112,6 +140,14 @@ def _turn_columns(row: Row) -> tuple[str, ...]:
     if prompts and answers:
         return (prompts[0], answers[0])
     return tuple(holding[:1])
+
+
+def _has_tools(row: Row, columns: Sequence[str]) -> bool:
+    """Whether a conversation is left out where tools are; rows that are bad for another reason are not."""
+    try:
+        return ConversationAdapter(columns=tuple(columns), tool_rows="drop")(row) is None
+    except BadRow:
+        return False
 
 
 def _are_turns(value: Any) -> bool:
@@ -134,15 +170,30 @@ def _named(row: Row, names: Iterable[str]) -> str:
     return next((columns[name] for name in names if name in columns), "")
 
 
+def _are_turns_of_one_chat(rows: Sequence[Row]) -> bool:
+    """Whether every row is itself a turn, by a speaker as chat programs call them."""
+    return _are_turns(rows) and all(next(row[key] for key in SPEAKER_KEYS if key in row) in SPEAKERS for row in rows)
+
+
+def _named_label(rows: Sequence[Row]) -> str:
+    """The first column that is called as labels are; empty: none is."""
+    return next((name for name in rows[0] if name.lower() in _LABELS), "")
+
+
 def _labeled(rows: Sequence[Row], path: Path, count: int | None) -> Recognized | None:
     """A column with few values, and one with texts."""
     named = [name for name in rows[0] if name.lower() in _LABELS]
-    label = next((name for name in (*named, *reversed(list(rows[0]))) if _are_labels(rows, name)), None)
+    label = next((name for name in named if _are_labels(rows, name, rows_each=ROWS_A_NAMED_LABEL)), None)
+    if label is None:
+        label = next(
+            (name for name in reversed(list(rows[0])) if _are_labels(rows, name, rows_each=ROWS_A_LABEL)), None
+        )
     texts = [name for name in rows[0] if name != label and all(isinstance(row.get(name), str) for row in rows)]
+    texts = [name for name in texts if not all(is_empty(row[name]) for row in rows)]
     if label is None or not texts:
         return None
     text = max(texts, key=lambda name: sum(len(row[name]) for row in rows))
-    values = [_text(row[label]) for row in rows if not is_missing(row.get(label))]
+    values = [_text(row[label]) for row in rows if not is_empty(row.get(label))]
     tail = values[-max(1, len(values) // 10) :]
     common = Counter(values)
     return Recognized(
@@ -158,26 +209,14 @@ def _labeled(rows: Sequence[Row], path: Path, count: int | None) -> Recognized |
     )
 
 
-def _are_labels(rows: Sequence[Row], name: str) -> bool:
+def _are_labels(rows: Sequence[Row], name: str, *, rows_each: int) -> bool:
     """Whether a column has two values or more, but few for so many rows."""
     values = [row.get(name) for row in rows]
-    if not all(isinstance(value, str | int | bool | float) for value in values):
+    if not all(isinstance(value, str | int | bool | float) or is_empty(value) for value in values):
         return False
-    kinds = {_text(value) for value in values if not is_missing(value)}
-    return 2 <= len(kinds) <= min(_MOST_LABELS, max(2, int(_SHARE_OF_LABELS * len(values))))
+    kinds = {_text(value) for value in values if not is_empty(value)}
+    return 2 <= len(kinds) <= min(MOST_LABELS, max(2, len(values) // rows_each))
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else written(value)
-
-
-def _unknown(path: Path, row: Row) -> SourceError:
-    columns = ", ".join(f'"{name}"' for name in row)
-    if list(row) == ["text"]:
-        hint = "texts alone are for `flantune pretrain`; to tune, a row needs a prompt and its answer"
-        return SourceError('has only texts, in its column "text"', where=str(path), hint=hint)
-    hint = (
-        'known forms are chats ("messages"), "instruction" and "output", "prompt" and "completion", a text and a label;'
-        " docs/tasks.md has all that a task file of your own can say"
-    )
-    return SourceError(f"its columns say nothing that is known here: {columns}", where=str(path), hint=hint)

@@ -22,6 +22,7 @@ NOT_AN_OBJECT = "not an object"
 WRONG_COLUMNS = "wrong number of columns"
 BROKEN_QUOTING = "broken quoting"
 OTHER_FIELDS = "other fields than the first row"
+TOOL_CALLS = "tool calls"
 
 
 class BadRow(Exception):  # noqa: N818 - named for what an adapter says: raise BadRow(...)

@@ -48,6 +48,8 @@ class ConversationSection(Section):
     """Replies with more turns before them are not asked for; 0: no limit."""
     group: tuple[Text, ...] = ()
     """Columns that together name what several conversations share: a passage, a person."""
+    tool_rows: Literal["refuse", "drop"] = "refuse"
+    """Conversations in which tools are called or offered, which cannot be taught: bad rows, or left out on purpose."""
 
 
 def read_conversation(
@@ -75,5 +77,6 @@ def read_conversation(
         max_turns=section.max_turns,
         fields=fields,
         group=section.group,
+        tool_rows=section.tool_rows,
     )
     return adapter, slots

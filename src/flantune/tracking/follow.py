@@ -14,7 +14,10 @@ from flantune.training.log import parsed_line
 from flantune.training.metrics_line import MetricsLine
 
 # Numbers of a line that become curves; the losses by task and cluster do too.
-_CURVES = ("loss", "learning_rate", "grad_norm", "fill", "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share")
+_CURVES = (
+    "loss", "inputs_loss", "learning_rate", "grad_norm", "fill",
+    "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share",
+)  # fmt: skip
 _KEPT = "tracked.json"
 
 

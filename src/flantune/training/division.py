@@ -72,8 +72,9 @@ def check_same(batch: Batch, processes: Processes) -> None:
 
 def sum_up(found: StepLoss, processes: Processes) -> StepLoss:
     """The sums over all processes."""
-    total = processes.total(np.concatenate([[found.weighted_loss], found.item_nll]))
-    return replace(found, weighted_loss=float(total[0]), item_nll=total[1:])
+    total = processes.total(np.concatenate([[found.weighted_loss], found.item_nll, found.item_inputs_nll]))
+    end = 1 + len(found.item_nll)
+    return replace(found, weighted_loss=float(total[0]), item_nll=total[1:end], item_inputs_nll=total[end:])
 
 
 def hidden_size(model: PreTrainedModel) -> int:

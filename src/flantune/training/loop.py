@@ -18,6 +18,7 @@ from flantune.models.attention.door import why_not_program
 from flantune.models.attention.lines import reads_lines
 from flantune.models.checks.tuning import check_tuning
 from flantune.models.digests import weights_digest
+from flantune.models.embedding_noise import check_noise
 from flantune.models.forms.compiled import why_not_compiled
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
@@ -29,15 +30,18 @@ from flantune.training.division import Division, check_same, divide, hidden_size
 from flantune.training.freezing import freeze
 from flantune.training.interrupts import Interrupt, deferred_interrupt
 from flantune.training.log import MetricsLog
-from flantune.training.loss import PackScores, accumulate_gradient, find_nonfinite, loss_by_task
+from flantune.training.loss import accumulate_gradient, find_nonfinite, loss_by_task
 from flantune.training.optimizers import build_optimizer, check_float32, set_learning_rate, trainable
-from flantune.training.randomness import dropout, repeatable, seed_micro_batch, undisturbed
+from flantune.training.randomness import dropout, embedding_noise, repeatable, seed_micro_batch, undisturbed
 from flantune.training.schedules import learning_rate
 from flantune.training.shared_gradients import add_gradients, share_weights
 from flantune.training.state import Step, TuningState, Window, is_better
 from flantune.training.tuning_summary import TuningProgress, TuningSummary
+from flantune.training.values import TaskLoss
+from flantune.training.whole_prompts import check_inputs_weight
 
 if TYPE_CHECKING:
+    from flantune.models.forward import TargetScores
     from flantune.models.language_model import LanguageModel
     from flantune.packing.packs import Batch
     from flantune.settings.config import TrainingSettings
@@ -139,7 +143,7 @@ class _Tuning:
     checkpoints: CheckpointFolder
     processes: Processes
     sharded: Sharded | None
-    scores: PackScores
+    scores: Callable[..., TargetScores]
     clusters: Mapping[str, Sequence[str]]
     measure: Callable[[int], Mapping[str, float]] | None
     best: BestWeights
@@ -167,6 +171,10 @@ def _set_up(
 ) -> Iterator[_Tuning]:
     """What steps are taken with; after the last one the model has the tuned weights, also where they lay in parts."""
     check_float32(lm.model)
+    check_inputs_weight(
+        settings, family=lm.family, reads_both_ways=lm.reads_both_ways, has_virtual_tokens=bool(lm.prefix_tokens)
+    )
+    check_noise(settings.neftune_alpha, lm.family)
     freeze(lm.model, settings.freeze)
     with joined() as processes, gone_explained(processes), _memory_explained():
         share_weights(list(lm.model.parameters()), processes)
@@ -198,7 +206,7 @@ def _set_up(
             ),
             processes=processes,
             sharded=sharded,
-            scores=partial(score, with_logsumexp=settings.z_loss > 0),
+            scores=partial(score, with_logsumexp=settings.z_loss > 0, with_mean=settings.label_smoothing > 0),
             clusters=clusters,
             measure=measure,
             best=best,
@@ -257,13 +265,16 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
         raise TrainingError("the stream of batches ended", where=f"training step {number}", hint="lower training.steps")
     part = _own_part(tuning, batch)
     tuning.optimizer.zero_grad(set_to_none=True)
+    noise = embedding_noise(tuning.settings.neftune_alpha, seed=tuning.seed, step=number)
     with tuning.form.in_place():
         found = accumulate_gradient(
             part.batch,
-            tuning.scores,
+            partial(tuning.scores, noise=noise),
             device=tuning.lm.device,
             weighting=tuning.settings.weighting,
             z_loss=tuning.settings.z_loss,
+            inputs_weight=tuning.settings.inputs_weight,
+            label_smoothing=tuning.settings.label_smoothing,
             numbers=part.numbers,
             before_pack=lambda pack: seed_micro_batch(tuning.seed, step=number, number=pack),
         )
@@ -285,6 +296,7 @@ def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, 
         weighted_loss=found.weighted_loss,
         skipped=bad,
         tasks=loss_by_task(found, batch.tasks),
+        inputs=TaskLoss() if bad else found.inputs,
         learning_rate=rate,
         grad_norm=grad_norm,
         counts=batch.counts,

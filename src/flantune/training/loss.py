@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from flantune.errors import TrainingError
 from flantune.models.transfer import on_device
 from flantune.training.values import NonFinite, TaskLoss
 from flantune.training.weighting import Weighting, item_weights
+from flantune.training.whole_prompts import asked_whole, more_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -42,11 +43,16 @@ class StepLoss:
         weighted_loss: What is differentiated: the weighted sum over the step, z-loss included.
         item_nll: Negative log-likelihood of each item, summed over its tokens, [items].
         item_tokens: Target tokens of each item, [items].
+        item_inputs_nll: Negative log-likelihood of the tokens of each item's inputs, [items]; empty where they carry
+            no loss.
+        inputs_tokens: How many of these tokens there are in the step.
     """
 
     weighted_loss: float
     item_nll: Float[NDArray[np.float64], " items"]
     item_tokens: Int[NDArray[np.int64], " items"]
+    item_inputs_nll: Float[NDArray[np.float64], " learned"] = field(default_factory=lambda: np.zeros(0))
+    inputs_tokens: int = 0
 
     @property
     def loss(self) -> float:
@@ -54,9 +60,22 @@ class StepLoss:
         return float(self.item_nll.sum() / self.item_tokens.sum())
 
     @property
+    def inputs(self) -> TaskLoss:
+        """The same of the inputs, where they carry loss."""
+        return TaskLoss(nll=float(self.item_inputs_nll.sum()), target_tokens=self.inputs_tokens)
+
+    @property
+    def bad_items(self) -> list[int]:
+        """Items whose loss is not a number."""
+        is_bad = ~np.isfinite(self.item_nll)
+        if self.item_inputs_nll.size:
+            is_bad |= ~np.isfinite(self.item_inputs_nll)
+        return np.flatnonzero(is_bad).tolist()
+
+    @property
     def is_finite(self) -> bool:
         """Whether every number is one."""
-        return bool(np.isfinite(self.item_nll).all() and np.isfinite(self.weighted_loss))
+        return not self.bad_items and bool(np.isfinite(self.weighted_loss))
 
 
 def accumulate_gradient(
@@ -66,14 +85,18 @@ def accumulate_gradient(
     device: torch.device,
     weighting: Weighting = "token",
     z_loss: float = 0.0,
+    inputs_weight: float = 0.0,
+    label_smoothing: float = 0.0,
     numbers: Sequence[int] | None = None,
     before_pack: BeforePack | None = None,
 ) -> StepLoss:
     """Adds the gradient of a whole step's loss to the weights' ``grad``, one micro-batch at a time.
 
-    The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step. The weights w sum to 1 over the
+    The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step, where with label smoothing −log p is
+    (1 − ε) · −log p plus ε times the mean of −log q over all tokens of the vocabulary. The weights w sum to 1 over the
     whole step and are known before the first backward pass: a mean of micro-batch means would weigh a token by how few
-    others its micro-batch happens to hold.
+    others its micro-batch happens to hold. Where inputs carry loss, each of their tokens is a term too, with
+    ``inputs_weight`` times the w that it would have as a token of its prompt's target.
 
     Args:
         batch: All micro-batches of the step, those of other processes too.
@@ -81,6 +104,8 @@ def accumulate_gradient(
         device: Where the scores lie.
         weighting: What counts the same; by "token" the loss is nats a target token.
         z_loss: Factor of the squared log-sum-exp.
+        inputs_weight: What a token of the inputs weighs beside one of the targets (decoder-only).
+        label_smoothing: The ε of label smoothing.
         numbers: Which micro-batches to run here; the rest is for other processes, whose results add up with these.
         before_pack: Told the number of each micro-batch before it runs.
 
@@ -93,32 +118,51 @@ def accumulate_gradient(
     Paper: FLAN 2021, section 2.4 (tokens of a batch count alike); z-loss: PaLM 2022, section 5.
     """
     tokens = item_tokens(batch)
-    weights = on_device(torch.from_numpy(item_weights(tokens, weighting=weighting, tasks=batch.tasks)), device)
-    nll, weighted_loss = np.zeros(len(tokens), dtype=np.float64), 0.0
-    waiting: list[tuple[Int32, Tensor, Tensor]] = []
+    whole = asked_whole(batch) if inputs_weight else batch
+    inputs = more_tokens(whole, batch)
+    counted = tokens + inputs_weight * inputs if inputs_weight else tokens
+    weights = on_device(torch.from_numpy(item_weights(counted, weighting=weighting, tasks=batch.tasks)), device)
+    nll, inputs_nll, weighted_loss = np.zeros(len(tokens)), np.zeros(len(tokens) if inputs_weight else 0), 0.0
+    waiting: list[tuple[int, Int32, Tensor, Tensor]] = []
     for number in range(len(batch.packs)) if numbers is None else numbers:
-        pack = batch.packs[number]
+        pack, count = whole.packs[number], len(batch.packs[number].targets.item)
         if before_pack is not None:
             before_pack(number)
         found = scores(pack)
         items = on_device(torch.from_numpy(pack.targets.item), device).long()
-        loss = (_token_losses(found, z_loss) * weights[items]).sum()
+        each = weights[items]
+        each[count:] *= inputs_weight
+        loss = (_token_losses(found, z_loss, label_smoothing) * each).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        waiting.append((pack.targets.item, found.logprobs.detach(), loss.detach()))
+        waiting.append((count, pack.targets.item, found.logprobs.detach(), loss.detach()))
     # Read at the end, so that an accelerator is not waited for between micro-batches.
-    for item, logprobs, loss in waiting:
-        nll -= np.bincount(item, weights=logprobs.cpu().numpy().astype(np.float64), minlength=len(nll))
+    for count, item, logprobs, loss in waiting:
+        values = logprobs.cpu().numpy().astype(np.float64)
+        nll -= np.bincount(item[:count], weights=values[:count], minlength=len(nll))
+        if inputs_weight:
+            inputs_nll -= np.bincount(item[count:], weights=values[count:], minlength=len(nll))
         weighted_loss += float(loss)
-    return StepLoss(weighted_loss=weighted_loss, item_nll=nll, item_tokens=tokens)
+    return StepLoss(
+        weighted_loss=weighted_loss,
+        item_nll=nll,
+        item_tokens=tokens,
+        item_inputs_nll=inputs_nll,
+        inputs_tokens=int(inputs.sum()),
+    )
 
 
-def _token_losses(found: TargetScores, z_loss: float) -> Tensor:
+def _token_losses(found: TargetScores, z_loss: float, label_smoothing: float) -> Tensor:
     """Loss of each target token before it is weighed, [n]."""
+    logprobs: Tensor = found.logprobs
+    if label_smoothing:
+        if found.mean_logprob is None:
+            raise TrainingError("label smoothing needs the mean log-probability", where="training.label_smoothing")
+        logprobs = (1 - label_smoothing) * logprobs + label_smoothing * found.mean_logprob
     if not z_loss:
-        return -found.logprobs
+        return -logprobs
     if found.logsumexp is None:
         raise TrainingError("a z-loss needs the log-sum-exp of the logits", where="training.z_loss")
-    return z_loss * found.logsumexp.square() - found.logprobs
+    return z_loss * found.logsumexp.square() - logprobs
 
 
 def item_tokens(batch: Batch) -> Int[NDArray[np.int64], " items"]:
@@ -157,9 +201,8 @@ def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch
     """What in a step is not a finite number, before its gradient spoils every weight; None when all is."""
     if found.is_finite and np.isfinite(grad_norm):
         return None
-    bad = np.flatnonzero(~np.isfinite(found.item_nll)).tolist()
     rows: dict[str, list[int]] = {}
-    for item in bad or range(len(batch.tasks)):
+    for item in found.bad_items or range(len(batch.tasks)):
         rows.setdefault(batch.tasks[item], []).append(batch.rows[item])
     what: Literal["loss", "gradient"] = "gradient" if found.is_finite else "loss"
     return NonFinite(step=step, what=what, rows={task: tuple(numbers) for task, numbers in sorted(rows.items())})

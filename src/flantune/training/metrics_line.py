@@ -21,6 +21,8 @@ class MetricsLine:
     Attributes:
         tasks: Loss by task; ``clusters``: the same by cluster.
         measured: Accuracy and loss on dev rows, where somebody looked.
+        inputs_loss: Nats a token of the inputs, where they carry loss; ``loss`` is of the targets alone.
+        inputs_tokens: The tokens that it is over.
     """
 
     step: int
@@ -42,3 +44,5 @@ class MetricsLine:
     tasks: Mapping[str, MeanLoss]
     clusters: Mapping[str, MeanLoss] = field(default_factory=dict)
     measured: Mapping[str, float | None] = field(default_factory=dict)
+    inputs_loss: float | None = None
+    inputs_tokens: int = 0

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from torch.utils import deterministic
 
+from flantune.models.embedding_noise import EmbeddingNoise
 from flantune.models.modes import in_mode, own_chance
+from flantune.system.keyed_random import stream_key
 
 
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
@@ -20,6 +22,11 @@ def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
     """
     words = np.random.SeedSequence([seed, step, number]).generate_state(2, np.uint32)
     torch.manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+def embedding_noise(alpha: float, *, seed: int, step: int) -> EmbeddingNoise | None:
+    """The noise of a step, which depends on (seed, step) alone; None where there is none."""
+    return EmbeddingNoise(alpha=alpha, key=stream_key(seed, "embedding noise", step)) if alpha else None
 
 
 @contextmanager

@@ -45,9 +45,9 @@ class Sharded:
     whole: LanguageModel
     root: _Scoring
 
-    def scores(self, pack: Pack, *, with_logsumexp: bool = False) -> TargetScores:
+    def scores(self, pack: Pack, **asked: Any) -> TargetScores:
         """``target_logprobs`` of the model; all processes must call it as often."""
-        found: dict[str, Tensor] = self.root(pack, with_logsumexp=with_logsumexp)
+        found: dict[str, Tensor] = self.root(pack, **asked)
         return TargetScores(**found)
 
     def fill(self) -> None:
@@ -166,11 +166,11 @@ class _Scoring(nn.Module):
         self.model = lm.model
         self._lm = lm
 
-    def forward(self, pack: Pack, *, with_logsumexp: bool) -> dict[str, Tensor]:
+    def forward(self, pack: Pack, **asked: Any) -> dict[str, Tensor]:
         """The tensors of the scores by name; FSDP2 must see those that the backward pass starts from."""
-        found = target_logprobs(self._lm, pack, with_logsumexp=with_logsumexp)
-        tensors = {"logprobs": found.logprobs}
-        return tensors if found.logsumexp is None else {**tensors, "logsumexp": found.logsumexp}
+        found = target_logprobs(self._lm, pack, **asked)
+        names = ("logprobs", "is_greedy", "logsumexp", "mean_logprob")
+        return {name: values for name in names if (values := getattr(found, name)) is not None}
 
 
 def _twin(lm: LanguageModel) -> LanguageModel:

@@ -63,6 +63,7 @@ class Step:
         weighted_loss: What is differentiated: weighted as the run file says, z-loss included.
         skipped: What was not a number, so that the weights did not change.
         balance: Mean work of the processes over the work of the busiest.
+        inputs: Loss of the tokens of inputs, where they carry any.
     """
 
     cursor: int
@@ -77,6 +78,7 @@ class Step:
     weighted_loss: float = 0.0
     skipped: NonFinite | None = None
     balance: float = 1.0
+    inputs: TaskLoss = field(default_factory=TaskLoss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ class Window:
     weighted_loss: float = 0.0
     skipped: int = 0
     balance: float = 0.0
+    inputs: TaskLoss = field(default_factory=TaskLoss)
 
     def after(self, step: Step) -> Window:
         """The window with one more step."""
@@ -108,6 +111,7 @@ class Window:
             weighted_loss=self.weighted_loss + (0.0 if step.skipped else step.weighted_loss),
             skipped=self.skipped + (step.skipped is not None),
             balance=self.balance + step.balance,
+            inputs=self.inputs + step.inputs,
             counts=self.counts + step.counts,
             seconds=self.seconds + step.seconds,
             data_wait_seconds=self.data_wait_seconds + step.data_wait_seconds,
@@ -160,6 +164,8 @@ class Window:
             tasks=mean_losses(self.tasks),
             clusters=mean_losses(by_cluster(self.tasks, clusters or {})),
             measured=measured or {},
+            inputs_loss=self.inputs.mean if self.inputs.target_tokens else None,
+            inputs_tokens=self.inputs.target_tokens,
         )
 
 

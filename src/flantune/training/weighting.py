@@ -20,7 +20,10 @@ Weighting = Literal["token", "example", "task"]
 
 
 def item_weights(
-    tokens: Int[NDArray[np.int64], " items"], *, weighting: Weighting = "token", tasks: Sequence[str] = ()
+    tokens: Int[NDArray[np.int64], " items"] | Float[NDArray[np.float64], " items"],
+    *,
+    weighting: Weighting = "token",
+    tasks: Sequence[str] = (),
 ) -> Float[Float32, " items"]:
     """What one token of each item weighs in the step's loss; over all tokens of the step the weights sum to 1.
 
@@ -35,7 +38,8 @@ def item_weights(
     [0.1, 0.4, 0.5]
 
     Args:
-        tokens: Target tokens of each item, [items]; an item without any weighs nothing.
+        tokens: Target tokens of each item, [items]; an item without any weighs nothing. Tokens that weigh less than one
+            of a target (those of inputs) count for so much less.
         weighting: What counts the same. By "task", the tokens of one task count alike among themselves.
         tasks: Task of each item, [items]; only needed by "task".
 

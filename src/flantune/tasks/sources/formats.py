@@ -192,7 +192,8 @@ def _read_json(path: Path, form: FileFormat) -> Iterator[Row]:
         except UnicodeError:
             raise
         except ValueError as error:
-            hint = 'if every line is an object, set [source] format = "jsonl"' if "Extra data" in str(error) else ""
+            hint = 'if every line is an object, end its name in .jsonl, or set [source] format = "jsonl"'
+            hint = hint if "Extra data" in str(error) else ""
             what = str(error).partition(";")[0]
             raise SourceError(f"is not valid JSON: {what}", where=str(path), hint=hint) from None
     for number, row in enumerate(_find_list(tree, path, form.key)):
@@ -210,6 +211,12 @@ def _find_list(tree: Any, path: Path, key: str) -> list[Any]:
     names = ", ".join(f'"{name}"' for name in lists) or "none"
     wanted = f'no list under the key "{key}"' if key else "not one list of rows"
     hint = did_you_mean(key, lists) if key else "set [source] key to the list that holds the rows"
+    if isinstance(tree, dict) and not key and not lists:
+        wanted, hint = (
+            "holds one object, and no list of rows",
+            "put [ ] around the row, or end the file's name in .jsonl",
+        )
+        raise SourceError(wanted, where=str(path), hint=hint)
     raise SourceError(f"{wanted}; lists there: {names}", where=str(path), hint=hint)
 
 

@@ -1,0 +1,142 @@
+"""Why a file of somebody's own data is in no form that is known: what is true of it, and what would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flantune.errors import SourceError
+from flantune.tasks.labels import written
+from flantune.tasks.rows import UnreadableRow, is_missing, short
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flantune.types import Row
+
+MOST_LABELS = 50
+ROWS_A_LABEL = 5
+"""A column is taken for labels where it has so many rows for each of its values; two values are always few enough."""
+ROWS_A_NAMED_LABEL = 2
+"""The same of a column that is called "label"."""
+
+_FEW = 20
+_FORMS = (
+    'known are chats ("messages"), "instruction" and "output", "prompt" and "completion", a text and a label;'
+    " docs/tasks.md has all that a task file of your own can say"
+)
+_WRITTEN = 'where it is an answer to be written, call the two columns "prompt" and "completion"'
+_HOW_MANY = (
+    f"labels can be told where a column has two values, or up to {MOST_LABELS} with {ROWS_A_LABEL} rows for each"
+    f' of them ({ROWS_A_NAMED_LABEL} in a column called "label"): add rows, at least 20'
+    f" so that some are left to measure with; {_WRITTEN}"
+)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell says nothing.
+
+    >>> is_empty(None), is_empty(" "), is_empty([]), is_empty(0)
+    (True, True, True, False)
+    """
+    return is_missing(value) or (isinstance(value, str) and not value.strip()) or value in ([], ())
+
+
+def no_rows(path: Path, rows: Sequence[Any]) -> SourceError:
+    """Of a file without any row that can be read."""
+    broken = [row for row in rows if isinstance(row, UnreadableRow)]
+    if broken:
+        which = "its one row" if len(rows) == 1 else f"none of its {len(rows):,} rows"
+        verb = "cannot" if len(rows) == 1 else "can"
+        hint = "a table needs a header and commas between cells (.tsv: tabs); .jsonl needs one object in { } a line"
+        return SourceError(f"{which} {verb} be read: {broken[0].detail}", where=str(path), hint=hint)
+    if rows:
+        return SourceError("its rows have no columns: each is an empty object", where=str(path), hint=_FORMS)
+    hint = "a table has its columns' names in the first line and a row in each line after it; .jsonl an object a line"
+    return SourceError("has no rows", where=str(path), hint=hint)
+
+
+def turns_as_rows(path: Path, rows: Sequence[Row]) -> SourceError:
+    """Of a file whose rows are the turns of a single conversation."""
+    hint = 'a row is a whole conversation: write {"messages": [...]} in one line of a .jsonl file for each'
+    turns = f"{len(rows):,} turn{'s' * (len(rows) != 1)}"
+    return SourceError(f"its rows are {turns} of one conversation", where=str(path), hint=hint)
+
+
+def tools_alone(path: Path, rows: Sequence[Row]) -> SourceError:
+    """Of a file in which every conversation calls tools, or is offered some."""
+    which = f"every one of its {len(rows):,} conversations" if len(rows) > 1 else "its one conversation"
+    hint = "take the calls out, with what the tools answered and the column that offers them; or add chats without"
+    return SourceError(f"{which} has tools, whose calls cannot be taught", where=str(path), hint=hint)
+
+
+def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str) -> SourceError:
+    """Of a file whose columns are in no known form.
+
+    Args:
+        path: The file.
+        rows: Its rows.
+        typical: Its columns that are not empty in every row, each with a value.
+        label: A column that is called as labels are; empty: none is.
+    """
+    count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
+    what, hint = _reason(rows, typical, label=label, count=count)
+    return SourceError(what, where=str(path), hint=hint)
+
+
+def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tuple[str, str]:
+    blank = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in typical]
+    if list(typical) == ["text"] and not label:
+        return 'has only texts, in its column "text"', (
+            "texts alone are for `flantune pretrain`; to tune, a row needs a prompt and its answer"
+        )
+    if blank:
+        which = f"column {_names(blank)} is" if len(blank) == 1 else f"columns {_names(blank)} are"
+        left = f"its other columns say nothing that is known here: {_names(typical)}" if typical else "nothing is left"
+        return f"its {which} empty in every row, and {left}", f"fill in what is to be learned; {_FORMS}"
+    if len(typical) < 2 or not any(isinstance(value, str) for value in typical.values()):
+        return f"its columns say nothing that is known here: {_names(typical)}", _FORMS
+    if label:
+        return _about_label(rows, label, count)
+    values = {name: _values(rows, name) for name in typical}
+    same = [name for name, found in values.items() if found == 1]
+    if len(rows) == 1:
+        return f"has 1 row, too few to tell labels from texts: {_names(typical)}", _HOW_MANY
+    likely = min((name for name, found in values.items() if found > 1), key=lambda name: values[name], default="")
+    repeats = likely and (len(rows) < _FEW or values[likely] <= len(rows) // ROWS_A_NAMED_LABEL)
+    if repeats and values[likely] <= MOST_LABELS and len(rows) < ROWS_A_LABEL * values[likely]:
+        few = f"too few rows to take them for labels ({_names(typical)})"
+        return f'its column "{likely}" has {values[likely]} different values in {count}: {few}', _HOW_MANY
+    if same:
+        which = f'its column "{same[0]}" says the same in all {count}' if len(same) == 1 else f"all {count} are alike"
+        return f"{which}, and no other holds labels: {_names(typical)}", f"a choice needs two labels or more; {_FORMS}"
+    return f"its columns say nothing that is known here: {_names(typical)}", _FORMS
+
+
+def _about_label(rows: Sequence[Row], label: str, count: str) -> tuple[str, str]:
+    """Why a column that is called as labels are holds none."""
+    found = _values(rows, label)
+    where = f'its column "{label}"'
+    if len(rows) == 1:
+        return f"has 1 row, and {where} one label: a choice needs two", _HOW_MANY
+    if found == 1:
+        value = short(next(row[label] for row in rows if not is_empty(row.get(label))))
+        what = f"{where} says {value} in all {count}: a choice needs two labels"
+        return what, f"add rows of another label; {_WRITTEN}"
+    if found > MOST_LABELS:
+        return f"{where} has {found:,} different values, more than {MOST_LABELS}: no labels to choose among", _WRITTEN
+    if len(rows) < ROWS_A_NAMED_LABEL * found:
+        return f"{where} has {found} different values in {count}: too few to take them for labels", _HOW_MANY
+    return f"{where} holds something else than texts and numbers, or no other column holds a text in every row", _FORMS
+
+
+def _values(rows: Sequence[Row], name: str) -> int:
+    """How many different values a column has; lists and tables count as many as there are rows."""
+    values = [row.get(name) for row in rows if not is_empty(row.get(name))]
+    if not all(isinstance(value, str | int | float) for value in values):
+        return len(rows)
+    return len({value if isinstance(value, str) else written(value) for value in values})
+
+
+def _names(columns: Sequence[str] | Row) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
