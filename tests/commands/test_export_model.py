@@ -79,7 +79,7 @@ def test_in_bfloat16_it_takes_half_the_room(folders, tmp_path: Path) -> None:
 
 def test_nothing_is_written_over(folders, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ModelError, match="is there already"):
+    with pytest.raises(ModelError, match="already exists"):
         export_model(folders[0], tmp_path)
 
 

@@ -26,7 +26,7 @@ def test_a_project_is_written_and_its_tasks_can_be_read(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/routing.csv").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_project(tmp_path)
     assert not (tmp_path / "run.toml").exists()
     assert (tmp_path / "tasks/routing.csv").read_text() == "mine"

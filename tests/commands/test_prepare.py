@@ -83,7 +83,7 @@ class TestInOneProcess:
         assert (manifest.held_out, manifest.draws, manifest.block_draws) == (("sentiment",), 256, SIZE)
         assert [one.sha256 for one in manifest.blocks] == [file_sha256(block_path(done.folder, n)) for n in range(4)]
         assert manifest.counts.prompts == 256 and manifest.counts.target_tokens > 256
-        assert "blind to sentiment" in told.stages[-1]
+        assert "without sentiment" in told.stages[-1]
         assert told.steps[-1].startswith("block 4 of 4, ") and told.steps[-1].endswith(" prompts/s, 0 s left")
         tasks = pq.read_table(block_path(done.folder, 3)).column("task").unique().to_pylist()
         assert sorted(tasks) == ["animal", "echo"]

@@ -153,7 +153,7 @@ def test_so_is_the_index_of_another_model_and_a_missing_one(copy):
     other = make_index(one_corpus([("another text of more than eight words that nobody has written before",)]))
     write_record(copy / "..", TrainingRecord(tasks=(), held_out=(), base=""), other)
     (copy / "training_rows.npz").write_bytes((copy / "../training_rows.npz").read_bytes())
-    with pytest.raises(SourceError, match="is another than the one"):
+    with pytest.raises(SourceError, match="is not the one that the record"):
         read_record(copy)
     (copy / "training_rows.npz").unlink()
     with pytest.raises(SourceError, match="is missing"):

@@ -209,7 +209,7 @@ def test_each_fault_says_what_where_and_what_helps(
     finally:
         hub.busy, hub.down = 0, False
     message, hint = FAULTS[fault]
-    assert message in answer["says"] and f"me/{fault}" in answer["says"].partition("cannot be had")[0]
+    assert message in answer["says"] and f"me/{fault}" in answer["says"].partition("cannot be loaded")[0]
     assert hint.format(kind="datasets/" if kind == "datasets" else "") in answer["says"].partition("hint: ")[2]
     assert files_below(tmp_path) == []
 

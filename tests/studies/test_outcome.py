@@ -227,7 +227,7 @@ def test_what_is_lacking_or_changed_stands_beside_the_sentence() -> None:
     written = replace_written(("seeds: 0 were planned, 0, 1 were run",))
     notes = concluded({"b": [0.1, 0.2]}, written=written, lacking=[Lacking(arm="b", seed=2, why="not run yet")]).verdict
     assert any("1 run is not finished" in note for note in notes.notes)
-    assert any("not what was written down: 1 change" in note for note in notes.notes)
+    assert any("deviate from the recorded plan: 1 change" in note for note in notes.notes)
 
 
 def replace_written(changed: tuple[str, ...]) -> Written:

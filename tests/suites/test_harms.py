@@ -177,7 +177,7 @@ def test_comments_that_do_not_say_whom_they_mention_are_asked_all_the_same(tmp_p
     rows = [{"comment": f"Remark {number}", "label": number % 2} for number in range(6)]
     (tmp_path / "toxicity.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (exam,) = exams(civil_comments, SuiteData(root=tmp_path))
-    assert [one.first for one in exam.gaps] == ["toxic"] and "cannot be told" in exam.notes[-1]
+    assert [one.first for one in exam.gaps] == ["toxic"] and "cannot be computed" in exam.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,7 @@ class TestFetch:
         with pytest.raises(SourceError) as caught:
             fetch_to_mirror(["me/nothing", "me/numbers:small", "me/nobody"], tmp_path)
         assert "2 datasets cannot be fetched" in str(caught.value)
-        assert f"me/nothing@{COMMIT}: cannot be had" in str(caught.value)
+        assert f"me/nothing@{COMMIT}: cannot be loaded" in str(caught.value)
         assert sorted(mirrored_splits(tmp_path / "me/numbers/small")) == ["train", "validation"]
         assert not (tmp_path / "me/nothing").exists()
 
