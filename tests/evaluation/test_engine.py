@@ -21,6 +21,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.samples import read_samples
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.option_scorer import OptionScorer
+from flantune.models.writing.check import writing_method
 from flantune.packing.encode import Codec
 from flantune.prompts.layout import Layout
 from flantune.settings.config import EvaluationSettings, PromptSettings
@@ -29,7 +30,7 @@ from flantune.system.processes import joined
 from flantune.types import Prompt, Template
 from tests.conftest import HUNG_AFTER_S
 
-from .made import COLORS, color_examples, generation_examples, make_model, make_task, run
+from .made import COLORS, color_examples, generation_examples, make_model, make_talkative, make_task, run
 
 FEW_SHOT = {"shots": (3,), "max_examples": 0, "dev_examples": 0}
 
@@ -368,3 +369,11 @@ def test_samples_say_which_options_were_first_choices(llama, tmp_path):
     for sample in read_samples(done.path):
         assert len(sample.greedy) == len(sample.options)
         assert np.all([isinstance(value, bool) for value in sample.greedy])
+
+
+@pytest.mark.parametrize(("architecture", "method"), [("llama", "shared"), ("t5", "joining")])
+def test_in_bfloat16_answers_are_written_as_fast_as_in_float32(architecture, method, tmp_path):
+    """How a model may write is found by comparing numbers, which its rounded form for reading would not pass."""
+    lm = replace(make_talkative(architecture), compute_dtype=torch.bfloat16)
+    run(lm, make_task({"test": generation_examples(3)}, kind="generation"), tmp_path, max_new_tokens=2)
+    assert writing_method(lm) == method

@@ -281,6 +281,7 @@ def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_
     from flantune.evaluation.asking.answers import write_answers
     from flantune.evaluation.asking.shared_writing import OnAnswers, shared_texts
     from flantune.models.forms.reading_form import scoring_mode
+    from flantune.models.writing.check import writing_method
     from flantune.models.writing.decoding import Decoding
 
     work, prompts = block[0].work, [one.prompt for one in block]
@@ -307,6 +308,9 @@ def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_
             progress=report,
         )
 
+    if session.backend == "transformers" and session.engine is None:
+        # Found by comparing numbers, so on the model as it is: in bfloat16 its form for reading would fail.
+        writing_method(session.lm)
     with scoring_mode(session.lm):
         costs = [length + answers_each * writing.max_new_tokens for length in lengths]
         answers = shared_texts(write, costs=costs, stops=stops, processes=processes_of(session.lm), progress=told)
