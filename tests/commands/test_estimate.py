@@ -94,7 +94,7 @@ def test_lists_of_layers_are_cut_with_the_model() -> None:
 def test_a_model_that_fits_nowhere_here_is_not_tried(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rehearsal, "available_memory_bytes", lambda: 1)
     found = estimate(world, device="here")
-    assert found.speed is None and "not tried" in found.notes[0] and found.total.seconds == 0
+    assert found.speed is None and "not measured" in found.notes[0] and found.total.seconds == 0
 
 
 def test_dry_run_says_what_it_takes_and_makes_no_run(world: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_run_shorter_than_a_setting_says_is_told():
     (capped,) = length_notes(wanted, wanted, summary(100))
     assert "training.steps = 100 ended tuning before 3 epochs" in capped
     (early,) = length_notes(wanted, shorter, summary(12))
-    assert early.startswith("tuning ended after 12 of 40 steps: 2 looks")
+    assert early.startswith("tuning ended after 12 of 40 steps: 2 measurements")
 
 
 def test_a_run_draws_each_row_as_often_as_there_are_epochs(tmp_path: Path) -> None:
