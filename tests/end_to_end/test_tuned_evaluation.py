@@ -80,7 +80,7 @@ def test_rows_it_was_taught_are_found_under_another_name(world, tmp_path):
         path = tmp_path / f"copied/{split}.jsonl"
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps({**row, "text": row["text"].upper()}) + "\n" for row in rows))
-    with pytest.raises(LeakError, match='30 of 30 questions of the task "copied"'):
+    with pytest.raises(LeakError, match='4 of 4 questions of the task "copied"'):
         measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied")
     results = measure(tmp_path_world(world, tmp_path), tmp_path / "out", "copied", allow_seen=True)
     assert (
