@@ -144,7 +144,7 @@ def to_toml(config: BaseModel) -> str:
 def explain(key: str) -> str:
     """A setting's docstring: its help.
 
-    >>> explain("training.steps").startswith("Optimizer steps")
+    >>> explain("training.steps").startswith("Largest number of optimizer steps")
     True
     """
     model: type[BaseModel] = RunConfig
