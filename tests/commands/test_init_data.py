@@ -151,7 +151,7 @@ def team(at: int, name: str) -> dict[str, Any]:
         ([team(1, "sales")], 'has 1 row, too few to tell labels from texts: "message", "team"'),
         ([team(at, "abc"[at % 3]) for at in range(9)], 'column "team" has 3 different values in 9 rows: too few'),
         ([team(at, "sales") for at in range(30)], 'column "team" says the same in all 30 rows'),
-        ([labels(1)], 'has 1 row, and its column "label" one label'),
+        ([labels(1)], 'has 1 row, so its column "label" has only one label'),
         ([{**labels(at), "label": "yes"} for at in range(30)], 'column "label" says "yes" in all 30 rows'),
         ([{**labels(at), "label": str(at)} for at in range(30)], '"label" has 30 different values in 30 rows: too few'),
         ([{**labels(at), "label": str(at)} for at in range(60)], "60 different values, more than 50"),

@@ -40,7 +40,7 @@ def test_what_belongs_to_the_model_is_sent_and_the_rest_is_named(model: Path) ->
     assert found.left_out == ("more", "notes.py", "pytorch_model.bin")
     assert found.size == sum((model / file.name).stat().st_size for file in found.files)
     assert any("states no license" in note for note in found.notes)
-    assert any("its card names a folder of this machine, /models/big_one" in note for note in found.notes)
+    assert any("its card names a folder on this machine, /models/big_one" in note for note in found.notes)
 
 
 def test_code_of_a_models_own_goes_along(model: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_card_without_front_matter_gets_one() -> None:
 
 @pytest.mark.parametrize("name", ["model", "me/", "me/my model", "a/b/c", "me/a--b", "../me/a"])
 def test_a_name_that_the_hub_does_not_take(model: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="is no name of a repository"):
+    with pytest.raises(ConfigError, match="is not the name of a hub repository"):
         parcel(model, name)
 
 

@@ -283,7 +283,7 @@ def test_what_everyone_can_read_is_sent_to_only_where_that_is_said(
 ) -> None:
     folder = model_folder(tmp_path / "model", weights[0])
     first = hub.repo("models", "me/public").commit({"README.md": b""})
-    assert "everyone can read it" in ask("push", str(folder), "me/public", TOKEN)["says"]
+    assert "already exists and is public" in ask("push", str(folder), "me/public", TOKEN)["says"]
     assert hub.repo("models", "me/public").revisions["main"] == first
     assert ask("push", str(folder), "me/public", TOKEN, True)["gives"][2] is False
 

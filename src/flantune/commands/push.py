@@ -99,7 +99,7 @@ def parcel(model: Path, repo: str, *, license_id: str = "", base_model: str = ""
     """
     if not _REPO.fullmatch(repo) or "--" in repo or ".." in repo:
         hint = 'write OWNER/NAME of letters, digits, "-", "_" and ".", say me/my-model'
-        raise ConfigError(f'"{repo}" is no name of a repository on the hub', where="REPO", hint=hint)
+        raise ConfigError(f'"{repo}" is not the name of a hub repository', where="REPO", hint=hint)
     _check_is_model(model)
     names = sorted(path.name for path in model.iterdir() if not path.name.startswith("."))
     patterns = (*_SENT, *(("*.py",) if "auto_map" in _json(model / "config.json") else ()))
@@ -132,8 +132,8 @@ def send(wanted: Parcel, *, is_public: bool = False, message: str = "", reporter
         told.stage(f"look at {wanted.repo} on the hub")
         is_private = _is_private(api, wanted.repo)
         if is_private is False and not is_public:
-            hint = "give another name; or give --public, if everyone shall read this model, too"
-            raise ModelError("is there already, and everyone can read it", where=wanted.repo, hint=hint)
+            hint = "choose another name, or add --public if this model may be public too"
+            raise ModelError("already exists and is public", where=wanted.repo, hint=hint)
         if is_private is None:
             api.create_repo(wanted.repo, private=not is_public, exist_ok=True)
         told.stage(f"send {len(wanted.files):,} files, {wanted.size / 1e6:,.1f} MB, to {wanted.repo}")
@@ -249,12 +249,12 @@ def _notes(model: Path, sent: Sequence[str], texts: Mapping[str, str]) -> list[s
     if _ADAPTER in sent:
         base = str(json.loads(held(_ADAPTER)).get("base_model_name_or_path") or base)
     if base and (Path(base).is_absolute() or Path(base).exists()):
-        where = f"a folder of this machine, {base}"
+        where = f"a folder on this machine, {base}"
         if _ADAPTER in sent:
             merge = "give --base-model ID, or merge it first (flantune export model)"
             notes.append(f"an adapter of a model in {where}, cannot be loaded elsewhere: {merge}")
         else:
-            notes.append(f"its card names {where}, as its base model: --base-model ID says what the hub calls it")
+            notes.append(f"its card names {where}, as its base model: give its name on the hub with --base-model ID")
     home = str(Path.home())
     named = [name for name in sent if Path(name).suffix in (".json", ".md") and home in held(name)]
     if named and len(home) > 1:

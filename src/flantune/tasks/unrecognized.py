@@ -118,7 +118,7 @@ def _about_label(rows: Sequence[Row], label: str, count: str) -> tuple[str, str]
     found = _values(rows, label)
     where = f'its column "{label}"'
     if len(rows) == 1:
-        return f"has 1 row, and {where} one label: a choice needs two", _HOW_MANY
+        return f"has 1 row, so {where} has only one label; a choice needs two", _HOW_MANY
     if found == 1:
         value = short(next(row[label] for row in rows if not is_empty(row.get(label))))
         what = f"{where} says {value} in all {count}: a choice needs two labels"
