@@ -1,4 +1,4 @@
-"""Fields that are empty in some rows: a prompt without its question reads well and teaches nothing."""
+"""Fields that are empty in some rows: a prompt without its question looks right but teaches nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flantune.types import Example, Task
 
 
 def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
-    """The fields shown by templates that ask the task which hold no text in some of these examples.
+    """Findings about fields shown by forward templates that are empty in some of these examples.
 
     Args:
         task: The task.
