@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +43,7 @@ class ReadingForm:
         self._modules: list[Exchange] = []
         self._rotations: list[LeanRotation] = []
         self._rounded: RoundedWeights | None = None
-        self._rows = partial(only_rows_in_use, lm.device.type)
+        self._rows = only_rows_in_use if is_on_cpu else nullcontext
         if is_on_cpu:
             product_form = fast_form if is_exact else packed_form
             self._modules = exchanges(lm.model, lambda module: lean_form(module) or product_form(module))
