@@ -70,7 +70,7 @@ def measure(*, small: bool = False) -> dict[str, Any] | None:
     """All cases, each side in turn, medians of rounds."""
     data, code, python = _data(), os.environ.get("FLANTUNE_FLAN"), os.environ.get("FLANTUNE_FLAN_PYTHON")
     if data is None or code is None or python is None:
-        print("passed over: needs FLAN's code and its Python (see the top of this file), and real rows (FLANTUNE_DATA)")
+        print("skipped: needs FLAN's code and its Python (see the top of this file), and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as scratch:
         both = {

@@ -33,7 +33,7 @@ def measure(*, small: bool = False) -> dict[str, Any] | None:
 
     data, folder = _data(), os.environ.get("FLANTUNE_MODEL")
     if data is None or folder is None:
-        print("passed over: needs a model (FLANTUNE_MODEL) and real rows (FLANTUNE_DATA)")
+        print("skipped: needs a model (FLANTUNE_MODEL) and real rows (FLANTUNE_DATA)")
         return None
     torch.set_num_threads(1)
     prompts = _prompts(data, rows=1 if small else 6)

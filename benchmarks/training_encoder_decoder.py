@@ -4,7 +4,7 @@ Both train the same model on the same token ids with AdamW, clipping, logs and c
 each, one optimizer step in turn. On a GPU: ``python -m benchmarks.training_encoder_decoder --device cuda``.
 
 With length grouping, Seq2SeqTrainer sorts stretches of fifty batches by length, the longest first: its speed is the
-one over whole stretches ("overall"), and how good it is depends on the size of the data set. A small one, whose
+one over whole stretches ("overall"), and how good it is depends on the size of the dataset. A small one, whose
 stretches are short, is measured too.
 """
 
