@@ -40,7 +40,7 @@ def measure(*, small: bool = False, only: str = "") -> dict[str, Any] | None:
     harness = Path(os.environ.get("HARNESS_FOLDER", "")) / "lm_eval" / "tasks"
     python = os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
     if not harness.is_dir() or subprocess.run([python, "-c", "import lm_eval"], check=False).returncode:
-        print("skipped: needs HARNESS_FOLDER, and lm-eval (see benchmarks/peers.txt)")
+        print("passed over: needs HARNESS_FOLDER, and lm-eval (see benchmarks/peers.txt)")
         return None
     cases = [case for case in CASES if only in case.file][: 4 if small else None]
     with tempfile.TemporaryDirectory() as name:

@@ -59,7 +59,7 @@ def measure(*, small: bool = False, only: str = "") -> dict[str, Any] | None:
     """Both sides on every case."""
     data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
     if data is None or subprocess.run([python, "-c", "import lm_eval"], capture_output=True, check=False).returncode:
-        print("skipped: needs lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
+        print("passed over: needs lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -36,7 +36,7 @@ def measure(*, small: bool = False) -> dict[str, Any] | None:
     """All cases, each side in turn, medians of rounds."""
     data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
     if data is None or subprocess.run([python, "-c", "import trl"], capture_output=True, check=False).returncode:
-        print("skipped: needs TRL (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
+        print("passed over: needs TRL (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as scratch:
         return {

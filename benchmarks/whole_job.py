@@ -83,7 +83,7 @@ def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict
     data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
     looks = "from importlib.util import find_spec as f; raise SystemExit(not (f('trl') and f('lm_eval')))"
     if data is None or subprocess.run([python, "-c", looks], check=False).returncode:
-        print("skipped: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
+        print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     size = SMALL if small else WHOLE
     found: dict[str, Any] = {"threads": 1, "steps": size.steps, "dtype": size.dtype}
