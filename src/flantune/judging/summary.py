@@ -97,12 +97,6 @@ def summarize(
 ) -> Summary:
     """Win rates from comparisons and their ratings; ratings of other comparisons are left out.
 
-    Args:
-        pairs: The comparisons.
-        ratings: The ratings.
-        confidence: Level of the intervals.
-        seed: Names the bootstrap's draws.
-
     Raises:
         EvaluationError: Nothing is rated yet.
     """

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 def without_benchmarks(split: FoldTasks, names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
     """A fold that trains on nothing made from some benchmarks; what leaves training is excluded, with the reason.
 
-    Args:
-        split: The fold.
-        names: The benchmarks.
-        taxonomy: What is made from each.
-
     Raises:
         ConfigError: The taxonomy has no such benchmark, or nothing is left to train on.
     """

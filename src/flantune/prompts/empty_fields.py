@@ -11,12 +11,7 @@ from flantune.types import Example, Task
 
 
 def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
-    """The fields shown by templates that ask the task which hold no text in some of these examples.
-
-    Args:
-        task: The task.
-        examples: Some of its examples.
-    """
+    """The fields shown by templates that ask the task which hold no text in some of these examples."""
     shown = [slot for template in forward_templates(task) for slot in slots_of(template, "inputs")]
     for name in dict.fromkeys(shown):
         empty = [one for one in examples if name not in RESERVED_SLOTS and not one.fields.get(name, "-").strip()]

@@ -43,10 +43,6 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
 
     An error makes prompts that are broken or teach nothing; a warning is worth a look. Rules that need examples say
     nothing without any; twenty are plenty.
-
-    Args:
-        task: The task.
-        examples: A few of its examples.
     """
     read = [(template, _read(task, template)) for template in task.templates]
     case = Case(task=task, readings=tuple(one for _, one in read if one is not None), examples=tuple(examples))

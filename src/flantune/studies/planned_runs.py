@@ -155,10 +155,6 @@ def waves(runs: Sequence[PlannedRun], todo: Sequence[int]) -> Iterator[tuple[int
     """The numbers that are to be run, in groups whose runs need nothing of each other.
 
     Within a group all arms come with one seed before the next, so that a study half-way has compared all of them.
-
-    Args:
-        runs: All runs of the study.
-        todo: Those that are not done.
     """
     left = set(todo)
     while left:
