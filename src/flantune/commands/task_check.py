@@ -9,10 +9,9 @@ from pathlib import Path
 from flantune.errors import FlantuneError
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT as READ_BY_METRICS
 from flantune.evaluation.metrics.readable import metric_findings
-from flantune.prompts.empty_fields import empty_field_findings
 from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
-from flantune.prompts.lint import lint_task
+from flantune.prompts.lint import empty_field_findings, lint_task
 from flantune.prompts.lint_text import Finding
 from flantune.tasks.example_store import PreparedTask, SplitReport
 from flantune.tasks.examples import FirstLook, first_look
