@@ -21,10 +21,10 @@ _NAMES = {
 }
 _HEAD = """# The Flan 2022 collection
 
-Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page names each, and says what is
-available where; `flantune mixture collection --json` gives the same facts task by task. Neither data nor text of it
-is shipped: names, kinds, languages and licences are facts of the authors' list (google-research/FLAN at e9e4ec6), of
-Natural-Instructions' files and of promptsource.
+Flan 2022 (Chung et al., section 2.1) counts 1,836 tasks in four sub-mixtures. This page lists each, and says where its
+data come from; `flantune mixture collection --json` prints the same facts for each task. No data or texts of the
+collection are included: names, kinds, languages and licences are facts from the authors' list (google-research/FLAN at
+e9e4ec6), from Natural-Instructions' files and from promptsource.
 
 ```toml
 [data]
@@ -49,7 +49,7 @@ proportions = "flan2022_released"   # or flan2022_paper_a, flan2022_paper_b
 ```
 
 `flantune mixture show` then says which parts have tasks; `flantune mixture proportions flan2022_released` prints the
-tree, for you to change.
+tree as a starting point for your own.
 
 This page is generated from the list by `docs/generate_collection_flan2022.py`; a test keeps it current.
 
@@ -59,11 +59,11 @@ This page is generated from the list by `docs/generate_collection_flan2022.py`; 
 |---|---|---|---|
 """
 _NOTES = """
-- Muffin's 80 are the 72 names of FLAN 2021's code that are trained on (MultiNLI's two test sets are two of them), three
-  sets of dialogues and five of programs. The paper's "62 + 26" is another way of counting.
-- Natural-Instructions has 1,613 tasks; without the 57 that are MMLU's questions (664–667 and 685–737) there are 1,556.
-  It is not known which two more the paper leaves out. It mentions 44 that are MMLU's; its code removes 57.
-- Chain of thought: the list has each of the nine datasets four times, with the three ways of turning it around.
+- Muffin's 80 are the 72 tasks that FLAN 2021's code trains on (MultiNLI's two test sets count as two), three dialogue
+  datasets and five of program synthesis. The paper's "62 + 26" is another way of counting.
+- Natural-Instructions has 1,613 tasks, or 1,556 without the 57 that consist of MMLU's questions (664–667 and 685–737).
+  It is not known which two others the paper leaves out. The paper mentions 44 tasks from MMLU; its code removes 57.
+- Chain of thought: the authors' list has each of the nine datasets four times, since it includes three inverted forms.
 - The released code trains on 287 tasks: 71 + 193 + 18 + 4, and Natural-Instructions as one.
 """
 
@@ -95,7 +95,7 @@ def _counts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
 
 
 def _muffin(listed: tuple[ListedTask, ...]) -> Iterator[str]:
-    yield "*file*: the task that comes with flantune. Without one, write a [task file](tasks.md) of your own."
+    yield "*file*: the task file included in flantune. Where there is none, write your own [task file](tasks.md)."
     yield "\n| task | kind | languages | file | hub id | licence |\n|---|---|---|---|---|---|"
     for one in _of(listed, "muffin"):
         yield _shipped_row(one)
@@ -111,7 +111,7 @@ def _shipped_row(one: ListedTask) -> str:
 
 def _prompts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
     yield "Tasks of P3 that share no dataset with Muffin, each one template of promptsource. The ids are"
-    yield "promptsource's: old names without an owner, of which the hub knows most."
+    yield "promptsource's: old names without an owner, most of which still work on the hub."
     yield "\n| dataset | tasks | templates |\n|---|---|---|"
     by_hub: dict[str, list[str]] = {}
     for one in _of(listed, "t0_sf"):
@@ -121,22 +121,22 @@ def _prompts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
 
 
 def _thoughts(listed: tuple[ListedTask, ...]) -> Iterator[str]:
-    yield "| set | kind | languages | file | hub id | licence |\n|---|---|---|---|---|---|"
+    yield "| dataset | kind | languages | file | hub id | licence |\n|---|---|---|---|---|---|"
     yield from map(_shipped_row, _of(listed, "cot"))
 
 
 def _instructions(listed: tuple[ListedTask, ...]) -> Iterator[str]:
     tasks = _of(listed, "niv2")
     tracks = Counter(task.tracks.split("/")[0] for task in tasks)
-    yield "Each is a file of allenai/natural-instructions; [Natural-Instructions](natural-instructions.md) says how a"
-    yield f"folder of them is read. On its default track {tracks['train']:,} of these are trained on,"
-    yield f"{tracks['test']:,} measured and {tracks['excluded']:,} neither; Flan 2022 trains on all.\n"
-    licences = Counter(task.licence or "not looked up: the file is large, or sensitive" for task in tasks)
-    yield "| licence as the files state it | tasks |\n|---|---|"
+    yield "Each task is a file in allenai/natural-instructions; [Natural-Instructions](natural-instructions.md) says"
+    yield f"how a folder of them is used. Its default track trains on {tracks['train']:,} of them,"
+    yield f"measures {tracks['test']:,}, and leaves out {tracks['excluded']:,}; Flan 2022 trains on all.\n"
+    licences = Counter(task.licence or "not looked up, since the file is large or sensitive" for task in tasks)
+    yield "| licence, as stated in the files | tasks |\n|---|---|"
     few = sum(count for _, count in licences.items() if count < 5)
     yield from (f"| {licence} | {count:,} |" for licence, count in licences.most_common() if count >= 5)
-    yield f"| others, of fewer than five tasks each | {few:,} |\n"
-    yield "Kinds, with the numbers of their tasks:\n"
+    yield f"| others, fewer than five tasks each | {few:,} |\n"
+    yield "Kinds, with the task numbers of each:\n"
     kinds: dict[str, list[int]] = {}
     for task in tasks:
         found = re.match(r"task(\d+)_", task.name)
@@ -162,16 +162,16 @@ def _leaks(listed: tuple[ListedTask, ...]) -> Iterator[str]:
     taxonomy, tasks = load_taxonomy(None), [as_task(one) for one in listed]
     groups = kin_groups(tasks, taxonomy)
     kin = {name for group in groups for name in group.tasks}
-    yield f"{len(kin):,} of the {len(tasks):,} share their source with another one, in {len(groups)} groups: when one"
-    yield "of a group is held out, the others are not trained on. Families and groups are those of"
-    yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); what only the data can show is added once it is"
-    yield "there. Groups that join several sources:\n"
+    yield f"{len(kin):,} of the {len(tasks):,} tasks share a source with another, in {len(groups)} groups: when one"
+    yield "task of a group is held out, the others are not trained on. Families and groups are those of"
+    yield "[the taxonomy](mixture.md#a-taxonomy-of-your-own); overlaps that only show in the data are added when the"
+    yield "data are read. Groups that join several sources:\n"
     yield "| group | tasks | why |\n|---|---|---|"
     joined = [group for group in groups if group.because != "they come from one source family"]
     for group in sorted(joined, key=lambda group: (-len(group.tasks), group.name)):
         yield f"| {group.name} | {len(group.tasks)} | {group.because} |"
-    yield "\nMade from a benchmark, or kin to one (`holdout.benchmarks` leaves them out):\n"
-    yield "| benchmark | tasks of the list |\n|---|---|"
+    yield "\nTasks made from a benchmark, or kin of one (`holdout.benchmarks` leaves them out):\n"
+    yield "| benchmark | tasks |\n|---|---|"
     for benchmark in taxonomy.benchmarks:
         names = [task.name for task in tasks if made_from(task, [benchmark], taxonomy=taxonomy)]
         yield f"| {benchmark.name} | {', '.join(names) or 'none'} |"

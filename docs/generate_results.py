@@ -1,7 +1,7 @@
-"""Writes the tables of docs/results/*.md from the studies' outcomes that lie beside them.
+"""Writes the tables of docs/results/*.md from the outcomes of studies, stored in the folder of the same name.
 
-``python docs/generate_results.py demo STUDY_FOLDER...`` takes outcomes and figures over from folders of studies into
-docs/results/demo, and writes the page; without folders it only writes the page anew.
+``python docs/generate_results.py demo STUDY_FOLDER...`` copies outcomes and figures from folders of studies to
+docs/results/demo, and rewrites the page; without folders it only rewrites the page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WIDTH = 120
 
 
 def take_over(study: Path, into: Path) -> None:
-    """Copies what is kept of a study: its outcome with numbers of five digits, and its figure."""
+    """Copies what is kept of a study: its outcome, with numbers rounded to five decimals, and its figure."""
     outcome = json.loads((study / "outcome.json").read_text(encoding="utf-8"))
     name = outcome["name"]
     text = json.dumps(_rounded(outcome), ensure_ascii=False, separators=(",", ":"))
@@ -35,7 +35,7 @@ def take_over(study: Path, into: Path) -> None:
 
 
 def page(text: str, outcomes: Path) -> str:
-    """A page with the part of every study written anew.
+    """A page with its generated parts rewritten.
 
     Args:
         text: The page; ``<!-- study: NAME -->`` to ``<!-- end -->`` is replaced, and so are ``clusters`` and ``tasks``.
@@ -83,7 +83,7 @@ def study_lines(name: str, folder: Path) -> Iterator[str]:
 
 
 def cluster_lines(name: str, folder: Path) -> Iterator[str]:
-    """What tuning changed in each cluster, of every arm: the score, and skill apart from a preference."""
+    """The change in each cluster, for every arm: score, and skill apart from a preference."""
     outcome = _outcome(name, folder)
     yield "| arm | cluster | base | tuned | change | 95% | q | detectable | discrimination | 95% | calibrated | 95% |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
@@ -100,7 +100,7 @@ def cluster_lines(name: str, folder: Path) -> Iterator[str]:
 
 
 def task_lines(name: str, folder: Path) -> Iterator[str]:
-    """Every task of every arm, and the difference from what the arm is paired with."""
+    """Every task of every arm, and its difference from the arm that it is paired with."""
     outcome = _outcome(name, folder)
     yield "| task | arm | rows | chance | score | 95% | difference | 95% | q | std over templates |"
     yield "|---|---|---|---|---|---|---|---|---|---|"

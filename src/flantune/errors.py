@@ -16,7 +16,7 @@ class FlantuneError(Exception):
         message: What is wrong.
         where: The file and line, dotted config path, or task/template/row.
         hint: A command to run or an edit to make.
-        exit_code: The process exit code the command line ends with.
+        exit_code: The exit code of the command.
     """
 
     exit_code = 2
@@ -46,7 +46,7 @@ class SourceError(FlantuneError):
 
 
 class MissingDataError(SourceError):
-    """The data is not there (and not: is there but broken), so that a run may go on without the task."""
+    """The data is absent (not present but broken), so that a run may continue without the task."""
 
 
 class BadRowsError(FlantuneError):
@@ -60,11 +60,11 @@ class TemplateError(FlantuneError):
 
 
 class NotAskedError(TemplateError):
-    """A template does not ask this example, by its own rule: another one is taken."""
+    """By its own rule a template does not ask this example, so another example is taken."""
 
 
 class LeakError(FlantuneError):
-    """A task that is to be measured as unseen was trained on, or its kin was."""
+    """A task to be measured as unseen, or its kin, was trained on."""
 
 
 class PackingError(FlantuneError):
@@ -76,7 +76,7 @@ class ModelError(FlantuneError):
 
 
 class TrainingError(FlantuneError):
-    """Tuning cannot go on: a non-finite loss, a full disk, a checkpoint of another run."""
+    """Tuning cannot continue: a non-finite loss, a full disk, a checkpoint of another run."""
 
     exit_code = 1
 
@@ -86,7 +86,7 @@ class EvaluationError(FlantuneError):
 
 
 class WorkerKilledError(FlantuneError):
-    """The process that does some work is killed whenever it does it, say since the memory is full."""
+    """A worker process is killed each time it does some piece of work, for lack of memory, say."""
 
     exit_code = 1
 

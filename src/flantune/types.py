@@ -1,4 +1,4 @@
-"""The few frozen values that cross the border between two stages.
+"""The few frozen values that are passed between stages.
 
 prompts ─▶ tasks ─▶ mixture ─▶ packing ─▶ models ─▶ training | evaluation ─▶ report
 """
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    # Shapes in signatures; tests compare them with real arrays, nothing looks at them otherwise.
+    # Shapes in signatures; only tests compare them with real arrays.
 
 Row = Mapping[str, Any]
-"""One raw row of a dataset, columns by name, as its source gives it."""
+"""One raw row of a dataset as its source yields it, columns by name."""
 
 Kind = Literal["classification", "generation"]
 Family = Literal["decoder-only", "encoder-decoder"]
@@ -33,10 +33,10 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one speaker says in a conversation until another does.
+    """What one speaker says in a conversation before another speaks.
 
     Attributes:
-        speaker: "system", "user", "assistant", or a name; "system" gives instructions and takes no part.
+        speaker: "system", "user", "assistant", or a name; "system" gives instructions and is not a participant.
         text: What is said.
     """
 
@@ -46,7 +46,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One row, adapted: what a template can ask about it, and what counts as an answer.
+    """One adapted row: the texts that a template can use, and what counts as an answer.
 
     Attributes:
         row: Zero-based number of the raw row in its source split.
@@ -81,18 +81,18 @@ unlabeled one); raising ``flantune.tasks.BadRow(reason, detail)`` counts it as b
 class Template:
     """One way to phrase a task in words.
 
-    ``inputs`` and ``targets`` are text with ``{slot}`` holes: any field of the examples, ``{options}`` (the options
+    ``inputs`` and ``targets`` are text with ``{slots}``: any field of the examples, ``{options}`` (the options
     block) and ``{answer}`` (the first reference). ``{{`` and ``}}`` stand for literal braces.
 
     Attributes:
         name: Unique within the task.
-        is_inverted: The template asks for something else than the task's answer (say, to write the question). Such
+        is_inverted: The template asks for something other than the task's answer (the question, say). Such
             templates are trained on, never scored as the task. Paper: FLAN 2021, section 2.1.
-        language: What both texts are written in, where it is not a text with holes; see ``flantune.prompts.compiled``.
-        encoding: What of the task's definition and exemplars is around ``inputs``, which are then the query's
-            input alone: "definition_pos2", say; see ``flantune.prompts.instructions``.
-        answer_choices: What there is to choose from, written in the template's language, where that has a place for it.
-        shows_options: Its own words list the options, where no slot does; left out where options are hidden.
+        language: The language of both texts, if not text with slots; see ``flantune.prompts.compiled``.
+        encoding: Which parts of the task's definition and exemplars surround ``inputs``, which are then only the
+            query's input, such as "definition_pos2"; see ``flantune.prompts.instructions``.
+        answer_choices: The choices, written in the template's language, if it supports them.
+        shows_options: Its text lists the options without a slot; it is left out if options are hidden.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubDataset:
-    """A dataset of the Hugging Face hub: ``<org>/<name>``, which of its configurations, and a commit.
+    """A dataset of the Hugging Face hub: ``<org>/<name>``, its configuration, and a commit.
 
     >>> str(HubDataset(id="aps/super_glue", config="rte", revision="0a1b2c3"))
     'aps/super_glue:rte@0a1b2c3'
@@ -119,7 +119,7 @@ class HubDataset:
 
     @property
     def name(self) -> str:
-        """What it is, whatever the revision."""
+        """The dataset and its configuration, without the revision."""
         return f"{self.id}:{self.config}" if self.config else self.id
 
     def __str__(self) -> str:
@@ -127,7 +127,7 @@ class HubDataset:
 
 
 class Source(ABC):
-    """Where the raw rows of a task come from, and all that is known of the place; most know little besides the rows."""
+    """Where the raw rows of a task come from, and what is known about that place."""
 
     __slots__ = ()
 
@@ -141,37 +141,37 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self, split: str, row: int | None = None) -> str:
-        """Where a split is, or one row of it, for messages: a path or hub id."""
+        """The location of a split or one of its rows, for messages: a path or hub id."""
 
     def check_rows(self, split: str, wanted: int | None) -> None:  # noqa: B027 - for those that may hold a part
-        """Raises ``MissingDataError`` where a split has fewer rows than wanted; None: all are wanted."""
+        """Raises ``MissingDataError`` if a split has fewer rows than wanted; None: all are wanted."""
 
     @property
     def hub(self) -> HubDataset | None:
-        """The dataset of the hub that this is, wherever its rows are read from."""
+        """The hub dataset behind this source, wherever its rows are read from."""
         return None
 
     def files_here(self) -> frozenset[Path]:
-        """The files on this machine that are read, links followed, without those that are not there."""
+        """The existing files on this machine that are read, with links resolved."""
         return frozenset()
 
     @property
     def manual(self) -> str:
-        """How to get data that nobody can fetch; empty for most."""
+        """How to get data that cannot be downloaded automatically; empty for most."""
         return ""
 
     def places(self) -> tuple[tuple[str, str, str], ...]:
-        """Label, text and link (or nothing) of each place the rows come from; no folder of this machine."""
+        """Label, text and link (if any) of each place the rows come from; no folders of this machine."""
         return (("source", type(self).__name__, ""),)
 
     def with_mirror(self, mirror: Path) -> Source:  # noqa: ARG002 - for those of the hub
-        """The same, read from a folder that mirrors the hub unless another one is named."""
+        """The same source, read from this mirror of the hub unless it names another."""
         return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemplar:
-    """A solved example shown before the query; a task's own have no row, may be explained, or show a wrong answer."""
+    """A solved example before the query; those of a task's authors have no row, and may be explained, or wrong."""
 
     row: int
     inputs: str
@@ -192,17 +192,18 @@ class Task:
         source: Where raw rows come from.
         adapter: Raw row → Example.
         splits: Role → slice of a source split, such as ``{"train": "train[:-200]", "test": "validation"}``.
-        templates: The ways to phrase it.
+        templates: The ways to ask it.
         metrics: Names of metrics, the first of which is the headline.
         origin: The file that defines the task, for messages.
         adapter_fingerprint: Changes when the adapter's code or column mapping changes.
         confirmed: Where the dataset's id, columns, splits and licence were looked up.
         definition: The task in its authors' words, for templates with an ``encoding``.
         exemplars: Its authors' solved examples, the right ones first.
-        languages: What it is read and written in, where that is known.
-        every_reply: Each reply of a conversation is a training example of its own; else one is drawn at each visit.
-        collection: What it came with: a shipped collection, "natural_instructions" …; parts of a mixture go by it.
-        stored_as: Tasks with one rows, kind and adapter that keep their examples under one name; empty: its own.
+        languages: Languages of its texts, if known.
+        every_reply: Each reply of a conversation is a separate training example; otherwise one is drawn at each visit.
+        collection: The collection it belongs to: a shipped one, "natural_instructions" …; parts of a mixture select by
+            it.
+        stored_as: Tasks with the same rows, kind and adapter store their examples under this name; empty: its own.
     """
 
     name: str
@@ -230,14 +231,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """The turns before the reply that a prompt asks for, and where they are in its inputs.
+    """The turns before the reply that a prompt asks for, and their place in its inputs.
 
     Attributes:
         turns: What was said, oldest first.
-        shown: Each turn as it is in the inputs, one right after the other.
+        shown: Each turn as it appears in the inputs, in direct succession.
         start: Character of the inputs at which the first begins.
         speaker: Who replies.
-        is_bare: The inputs are these turns alone, so that a chat template can write them as messages.
+        is_bare: The inputs are only these turns, so that a chat template can write them as messages.
     """
 
     turns: tuple[Turn, ...]
@@ -252,7 +253,7 @@ class Prompt:
     """What a model is asked and what it should answer, as text, with its provenance.
 
     Attributes:
-        inputs: The query alone, without exemplars.
+        inputs: The query, without exemplars.
         targets: The text trained on (for classification the gold option's text).
         options: Options in the order shown; rank classification scores each.
         answer: Index of the gold option in ``options``; None when the template is inverted or generation.
@@ -260,12 +261,12 @@ class Prompt:
         exemplars: Solved examples before the query, in order.
         preamble: Text before the first exemplar (a benchmark's header), separator included; stays when exemplars go.
         group: The example's group; empty for most.
-        order: Place in ``options`` → index in the example's own; empty where they are in the example's order.
+        order: Place in ``options`` → index in the example's own options; empty if the order is the same.
         frame: Characters at the start and the end of ``inputs`` that are never cut, like the preamble. All parts then
-            hold what is between them, and the target follows at once; None: the layout separates them.
-        conversation: The turns that the inputs show, where they are those of a conversation.
-        answer_marks: Words before and after the answer in a target that holds more than the answer, such as a rationale
-            before it: what is graded is between them. Empty: all that is written is the answer.
+            include their separators, and the target follows directly; None: the layout separates them.
+        conversation: The turns that the inputs show, if they are of a conversation.
+        answer_marks: Words before and after the answer in a target with more than the answer, such as a rationale: what
+            is between them is graded. Empty: the whole text is the answer.
         is_marked: ``options`` are the marks before the options, not their texts.
     """
 
@@ -295,14 +296,14 @@ class Sample:
     Attributes:
         scores: Summed log-likelihood of each option, natural log (rank classification); empty for generation.
         lengths: Scored tokens of each option.
-        greedy: Whether every scored token of an option is the model's first choice.
-        prediction: Text the model wrote (generation); empty for rank classification. Of several drawn texts the first
-            that holds the answer most of them agree on.
+        greedy: Whether every scored token of an option is the model's most likely one.
+        prediction: Text the model wrote (generation); empty for rank classification. If several were sampled, the first
+            one with the most common answer.
         group: Samples of one task with the same non-empty group belong to one question.
-        predictions: All texts drawn for a vote, in order; empty where one was written.
+        predictions: All texts sampled for a vote, in order; empty if only one was written.
         confidence: The voted answer's share of them; None without a vote.
-        baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty
-            where none was asked for.
+        baselines: What is subtracted from each option's score by a normalization that needs other contexts; empty if
+            none is used.
         order: As of ``Prompt``, and so are ``answer_marks`` and ``is_marked``.
     """
 

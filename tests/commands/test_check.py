@@ -116,6 +116,18 @@ def test_a_fold_that_is_not_there_is_said_once_and_another_looked_at(world: Path
     assert said(unknown, "error").count('no task belongs to the cluster "weather"') == 1
 
 
+def test_a_cluster_whose_only_task_cannot_be_read_is_not_said_to_be_unknown(tmp_path: Path) -> None:
+    write_small_world(tmp_path)
+    clusters = '[["topic"]]'
+    (tmp_path / "animal/train.jsonl").write_text('{"text": "no answer"}\n' * 20)
+    assert "animal" in said(check(tmp_path, f"holdout.folds={clusters}"), "error")
+    assert "belongs to the cluster" not in said(check(tmp_path, f"holdout.folds={clusters}"), "error")
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"animal/{split}.jsonl").unlink()
+    skipped = check(tmp_path, f"holdout.folds={clusters}", 'data.missing="skip"')
+    assert 'no task belongs to the cluster "topic"' in said(skipped, "error")
+
+
 def test_benchmarks_alone_may_be_held_out(world: Path) -> None:
     found = check(world, "holdout.folds=[]", 'holdout.benchmarks=["mmlu"]')
     assert found.errors == 0, said(found, "error")

@@ -121,7 +121,7 @@ def forest_outcome() -> StudyOutcome:
 
 def grid_outcome() -> StudyOutcome:
     chance, arms = random.Random(5), []
-    for row, trained in enumerate(("no instruction", "data set name", "instruction")):
+    for row, trained in enumerate(("no instruction", "dataset name", "instruction")):
         for column, asked in enumerate(("asked by name", "asked by instruction")):
             is_first = row == column == 0
             arms.append(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
     from flantune.studies.estimate import RunCost
     from flantune.tasks.example_store import PreparedTask
+    from flantune.types import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +172,9 @@ def check_run_file(
     if config.data.missing == "error":
         found += absent_splits(rows)
     found += [Found(severity="note", about="data", text=line) for line in folder_notes(config.data, root=file.root)]
-    splits = _splits(config, prepared, found) if prepared else []
-    chosen = _chosen(config, prepared, splits, fold, found) if prepared else None
+    wanted = [task for task in tasks if config.data.missing == "error" or task.name not in reasons]
+    splits = _splits(config, wanted, prepared, found) if prepared else []
+    chosen = _chosen(config, wanted, prepared, splits, fold, found) if prepared else None
     found += start_faults(file, tasks, prepared, splits, folder=folder)
     if not prepared:
         hint = "set data.mirror to a folder that has it, or read from the hub with a network; --json has every reason"
@@ -214,15 +217,26 @@ def _worst_first(found: Sequence[Found]) -> tuple[Found, ...]:
     return tuple(sorted(once.values(), key=lambda one: _SEVERITIES.index(one.severity)))
 
 
-def _splits(config: RunConfig, prepared: Sequence[PreparedTask], found: list[Found]) -> list[FoldTasks]:
-    """The folds that can be made; what is wrong with the others is noted."""
+def _splits(
+    config: RunConfig, tasks: Sequence[Task], prepared: Sequence[PreparedTask], found: list[Found]
+) -> list[FoldTasks]:
+    """The folds that can be made; what is wrong with the others is noted, unless it follows from unreadable rows."""
     splits = []
     for fold in run_folds(config.holdout):
         try:
             splits.append(split_fold(config, [one.task for one in prepared], fold))
         except FlantuneError as error:
-            found.append(error_found("holdout", error))
+            if _fails(partial(split_fold, config, tasks, fold)):
+                found.append(error_found("holdout", error))
     return splits
+
+
+def _fails(make: Callable[[], object]) -> bool:
+    try:
+        make()
+    except FlantuneError:
+        return True
+    return False
 
 
 def _suite_faults(config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks]) -> Iterator[Found]:
@@ -238,14 +252,20 @@ def _suite_faults(config: RunConfig, prepared: Sequence[PreparedTask], splits: S
 
 
 def _chosen(
-    config: RunConfig, prepared: Sequence[PreparedTask], splits: Sequence[FoldTasks], fold: int, found: list[Found]
+    config: RunConfig,
+    tasks: Sequence[Task],
+    prepared: Sequence[PreparedTask],
+    splits: Sequence[FoldTasks],
+    fold: int,
+    found: list[Found],
 ) -> FoldTasks | None:
     """The fold whose mixture is looked at; None where it cannot be made, which is said already."""
     try:
         return numbered_split(config, [one.task for one in prepared], fold)
     except FlantuneError as error:
         known = error_found("holdout", error)
-        found += [known] if known not in found else []
+        if known not in found and _fails(partial(numbered_split, config, tasks, fold)):
+            found.append(known)
         return splits[0] if splits else None
 
 

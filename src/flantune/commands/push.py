@@ -243,7 +243,7 @@ def _notes(model: Path, sent: Sequence[str], texts: Mapping[str, str]) -> list[s
         notes.append("there is no card (README.md): nobody will know what this model is")
     elif not _card_value(held(CARD), "license"):
         notes.append(
-            "the card states no license; it depends on the base model and on every data set: --license names it"
+            "the card states no license; it depends on the base model and on every dataset: --license names it"
         )
     base = _card_value(held(CARD), "base_model") if CARD in sent else ""
     if _ADAPTER in sent:

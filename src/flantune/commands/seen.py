@@ -40,7 +40,7 @@ class BenchmarkStanding:
     Attributes:
         benchmark: Its name there.
         tool: What measured it.
-        hub: Its data set; empty where the file does not say.
+        hub: Its dataset; empty where the file does not say.
         metric: Its first metric.
         score: What the model got by it.
         known_as: The tasks and benchmarks that it was recognized as; empty where its own name is all that is known.
@@ -165,7 +165,7 @@ def _names(one: ReportedBenchmark) -> frozenset[str]:
 
 
 def _is_hub(one: str, other: str) -> bool:
-    """Whether two names are of one data set; tools leave its organization out."""
+    """Whether two names are of one dataset; tools leave its organization out."""
     left, right = one.partition(":"), other.partition(":")
     if "/" not in left[0] or "/" not in right[0]:
         left, right = (_bare(left), _bare(right))
@@ -178,5 +178,5 @@ def _bare(name: tuple[str, str, str]) -> tuple[str, str, str]:
 
 @cache
 def _shipped() -> tuple[Task, ...]:
-    """The tasks that come with flantune: what is known of benchmarks by name, data set, family and cluster."""
+    """The tasks that come with flantune: what is known of benchmarks by name, dataset, family and cluster."""
     return tuple(load_task_file(path) for path in collection_files(collections()))

@@ -1,6 +1,6 @@
 """What a tuned model was taught, carried in its own folder, so that nobody measures it on that by mistake.
 
-``flantune.json`` names the tasks, clusters, families and data sets of the mixture; ``training_rows.npz`` is an index of
+``flantune.json`` names the tasks, clusters, families and datasets of the mixture; ``training_rows.npz`` is an index of
 their training rows: hashes of 13-word sequences, or the smallest million of them where there are more. A row measured
 is looked up by those of its sequences that the index would hold.
 """

@@ -151,7 +151,7 @@ class MissingExam:
     Attributes:
         score: As of ``Exam``; a task's name.
         name: The subject, task or language; empty: all of them.
-        needs: The file or data set that is wanted, and its form.
+        needs: The file or dataset that is wanted, and its form.
     """
 
     score: str

@@ -127,7 +127,7 @@ def _measured(exam: Exam) -> Measured:
 
 
 def question_texts(prompt: Prompt) -> tuple[str, ...]:
-    r"""The lines of a question without the labels before them, as they may stand in another data set.
+    r"""The lines of a question without the labels before them, as they may stand in another dataset.
 
     >>> from flantune.types import Prompt
     >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",

@@ -31,7 +31,7 @@ def load_rows(task: HarnessTask, split: str, data: SuiteData) -> list[Row]:
     """All rows of a split: local files, a mirror of the hub, or the hub.
 
     Raises:
-        TaskError: The file names no data set.
+        TaskError: The file names no dataset.
         flantune.errors.SourceError: The rows are not there or cannot be read.
     """
     path = task.text("dataset_path")

@@ -1,6 +1,6 @@
 """What other tools measured: results files of lm-evaluation-harness, lighteval and inspect_ai, as benchmarks by name.
 
-Only what is needed to say whether a model has seen a benchmark is read: its name, its data set, its score, and the
+Only what is needed to say whether a model has seen a benchmark is read: its name, its dataset, its score, and the
 questions where they lie in the file or beside it.
 """
 
@@ -29,7 +29,7 @@ class ReportedBenchmark:
     Attributes:
         tool: What wrote the file.
         name: As the tool calls it.
-        hub: Data set of the hub and configuration ("super_glue:rte"); empty where the file does not say.
+        hub: Dataset of the hub and configuration ("super_glue:rte"); empty where the file does not say.
         metric: Its first metric.
         score: What the model got by it; None where the file has no number.
         texts: Of each question: its texts; none where the file has no questions.
@@ -141,7 +141,7 @@ def _of_inspect(log: Mapping[str, Any]) -> ReportedBenchmark:
     return ReportedBenchmark(
         tool="inspect_ai",
         name=str(about.get("task") or data.get("name") or "").rpartition("/")[2],
-        # A data set of the hub is an organization and a name; anything else is a file.
+        # A dataset of the hub is an organization and a name; anything else is a file.
         hub=place if place.count("/") == 1 and "." not in place.rpartition("/")[2] and place[0] not in "./" else "",
         metric=metric,
         score=score,
@@ -181,7 +181,7 @@ def _first_score(scores: object) -> tuple[str, float | None]:
 
 
 def _hub(name: object, config: object) -> str:
-    """Loaders of local files are named like data sets of the hub."""
+    """Loaders of local files are named like datasets of the hub."""
     if not isinstance(name, str) or not name or name in {"json", "csv", "parquet", "text", "arrow"} or name[0] in "./":
         return ""
     return f"{name}:{config}" if isinstance(config, str) and config and config != "default" else name

@@ -75,7 +75,7 @@ def harness_exams(
 
     Args:
         paths: The files; bare names are those of the installed harness's tasks.
-        data: Where data sets are looked for, and how much of them is asked.
+        data: Where datasets are looked for, and how much of them is asked.
         limits: How much the files' own Python functions may use; None: they are not run.
         protocol: How options are scored and prompts cut.
 

@@ -25,7 +25,7 @@ class TaskRows:
     """The rows of one task, each split read once.
 
     Attributes:
-        data: Where data sets are looked for.
+        data: Where datasets are looked for.
         read: Split and the function that changed it → its rows.
     """
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def without_benchmarks(split: FoldTasks, names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
-    """A fold that trains on nothing made from some benchmarks; what leaves training is excluded, with the reason.
+    """A fold without training tasks made from some benchmarks; these are excluded, with the reason.
 
     Raises:
-        ConfigError: The taxonomy has no such benchmark, or nothing is left to train on.
+        ConfigError: The taxonomy lacks such a benchmark, or nothing is left to train on.
     """
     chosen = _benchmarks(names, taxonomy)
     reasons = {task.name: reason for task in split.train if (reason := made_from(task, chosen, taxonomy=taxonomy))}
@@ -35,7 +35,7 @@ def without_benchmarks(split: FoldTasks, names: Sequence[str], *, taxonomy: Taxo
 
 
 def made_from(task: Task, benchmarks: Sequence[Benchmark], *, taxonomy: Taxonomy) -> str:
-    """Why training on a task gives one of some benchmarks away, or the empty string."""
+    """Why training on a task would leak one of some benchmarks, or the empty string."""
     own = {plain_name(task.source_family), plain_name(task.name)}
     hub = task.source.hub
     for benchmark in benchmarks:

@@ -1,4 +1,4 @@
-"""Who is trained on, who is measured as unseen, and who may be neither. Paper: FLAN 2021, section 2.2."""
+"""Which tasks are trained on, measured as unseen, or excluded from both. Paper: FLAN 2021, section 2.2."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ OVERLAPPING = "a task of an overlapping cluster is trained on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """What one model never sees: clusters held out whole, or single tasks, or all tasks but one, or nothing.
+    """What one model never sees: whole clusters, single tasks, all tasks but one, or nothing.
 
     Attributes:
-        clusters: The clusters; empty when something else is held out.
+        clusters: The held-out clusters; empty if something else is held out.
         tasks: Names of the single tasks.
         alone: Name of the one task that is trained on, and measured as seen.
-        is_plain: Nothing is held out, and no benchmark is named either: what is trained on is measured, as seen.
+        is_plain: Nothing is held out, and no benchmark is named: the tasks trained on are measured, as seen.
     """
 
     clusters: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Fold:
 
     @property
     def held_out(self) -> tuple[str, ...]:
-        """What it is called, in reports and by its folder.
+        """Its names, for reports and its folder.
 
         >>> Fold(tasks=("rte", "copa")).held_out
         ('task rte', 'task copa')
@@ -49,7 +49,7 @@ class Fold:
 
     @property
     def measures_trained(self) -> bool:
-        """Whether its model is there to be measured on test rows of the very tasks that it is trained on."""
+        """Whether its model is to be measured on test rows of the same tasks that it is trained on."""
         return bool(self.alone) or self.is_plain
 
 
@@ -68,17 +68,17 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldTasks:
-    """The tasks of a run as a fold places them, each in exactly one place.
+    """How a fold divides the tasks of a run: each is in exactly one place.
 
     Attributes:
         held_out: The held-out clusters, named as the tasks name them.
         train: Tasks to tune on.
         unseen: Tasks to measure: none of their clusters and no kin is in ``train``.
         excluded: The rest, each with the reason.
-        tasks: Names of the single tasks held out, where clusters are not.
+        tasks: Names of the single tasks held out, instead of clusters.
         breaks: The rules of "unseen" that this fold breaks on purpose: only where single tasks are held out.
-        alone: Name of the one task that is trained on and measured, where all others are held out.
-        is_plain: Nothing is held out, and what is trained on is measured.
+        alone: Name of the one task that is trained on and measured, if all others are held out.
+        is_plain: Nothing is held out, and the tasks trained on are measured.
     """
 
     held_out: tuple[str, ...]
@@ -92,14 +92,14 @@ class FoldTasks:
 
     @property
     def clusters(self) -> tuple[str, ...]:
-        """The clusters whose scores the unseen tasks make: the held-out ones, or those of the single tasks."""
+        """The clusters that the unseen tasks score: the held-out ones, or those of the single tasks."""
         if not (self.tasks or self.alone):
             return self.held_out
         return tuple(dict.fromkeys(name for task in self.unseen for name in task.clusters))
 
     @property
     def measured(self) -> tuple[Task, ...]:
-        """The tasks that its model is there to be measured with: the unseen ones, or those that it is trained on."""
+        """The tasks that its model is to be measured on: the unseen ones, or those that it is trained on."""
         return self.train if self.measures_trained else self.unseen
 
     @property
@@ -111,7 +111,7 @@ class FoldTasks:
 def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
     """The folds of a run file: those of clusters first, then those of single tasks, then those of one task alone.
 
-    Where benchmarks alone will measure the model, there is one fold that holds no task out.
+    If only benchmarks will measure the model, there is one fold that holds no task out.
     """
     whole = tuple(Fold(clusters=tuple(clusters)) for clusters in settings.folds)
     found = whole + tuple(Fold(tasks=tuple(names)) for names in settings.task_folds)
@@ -120,7 +120,7 @@ def folds_of(settings: HoldoutSettings) -> tuple[Fold, ...]:
 
 
 def run_folds(settings: HoldoutSettings) -> tuple[Fold, ...]:
-    """The folds that a run tunes a model for: where nothing is held out, one model on everything."""
+    """The folds that a run tunes a model for; if nothing is held out, one model on everything."""
     return folds_of(settings) or (Fold(is_plain=True),)
 
 
@@ -152,7 +152,7 @@ def hold_nothing_out(tasks: Sequence[Task]) -> FoldTasks:
 
 
 def train_alone(tasks: Sequence[Task], name: str) -> FoldTasks:
-    """A fold that trains on one task and measures that: what finetuning for a task comes to.
+    """A fold that trains on one task and measures it: finetuning for a single task.
 
     Raises:
         ConfigError: There is no such task, or it lacks rows to train on or to measure.
@@ -171,10 +171,10 @@ def train_alone(tasks: Sequence[Task], name: str) -> FoldTasks:
 
 
 def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
-    """Hold single tasks out and train on others of their clusters, on purpose. Their kin still leaves training.
+    """Holds single tasks out but trains on other tasks of their clusters, on purpose. Their kin is still excluded.
 
-    So what is measured is how well a model does a task that it has not seen, of a kind that it has: an easier question
-    than a held-out cluster's. ``breaks`` says which rules of the clusters are broken.
+    This measures how well a model does an unseen task of a kind it has seen, which is easier than a held-out cluster.
+    ``breaks`` says which rules of the clusters are broken.
 
     Raises:
         ConfigError: A task is unknown, or nothing is left to train on or to measure.
@@ -184,7 +184,7 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
     """
     check_task_names(tasks, names)
     held = Fold(tasks=tuple(names))
-    # In clusters of their own, no rule of clusters touches them; kin knows families and names.
+    # In separate clusters, no cluster rule applies to them; kin depends on families and names.
     own = {name: f"task {name}" for name in names}
     placed = [replace(task, clusters=(own[task.name],)) if task.name in own else task for task in tasks]
     sides = hold_out(placed, held.held_out, taxonomy=taxonomy)
@@ -196,7 +196,7 @@ def hold_out_tasks(tasks: Sequence[Task], names: Sequence[str], *, taxonomy: Tax
 
 
 def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxonomy | None = None) -> FoldTasks:
-    """Holds clusters out, and excludes from training whatever would give them away.
+    """Holds clusters out, and excludes from training all tasks that would leak them.
 
     A task of a held-out cluster is never trained on. It is unseen only if none of its clusters is trained on. Clusters
     that overlap with a held-out one, and tasks of the same or a kin source family as an unseen task, are excluded.
@@ -233,7 +233,7 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
 
 
 def check_unseen(train: Iterable[Task], unseen: Iterable[Task], *, taxonomy: Taxonomy) -> None:
-    """Make sure that nothing measured as unseen was trained on: not it, not its clusters, not its kin.
+    """Makes sure that nothing measured as unseen was trained on: no task, none of its clusters, none of its kin.
 
     Raises:
         LeakError: Names a trained task, an unseen task, and what connects them.
@@ -263,10 +263,10 @@ def leak(trained: Task, unseen: Task, *, taxonomy: Taxonomy) -> str:
 
 
 def check_task_names(tasks: Sequence[Task], names: Sequence[str], *, where: str = "holdout.task_folds") -> None:
-    """Make sure that the single tasks of a fold are there.
+    """Makes sure that the single tasks of a fold exist.
 
     Raises:
-        ConfigError: One is not, or none is named.
+        ConfigError: One does not, or none is named.
     """
     known = [task.name for task in tasks]
     if not names:
@@ -278,10 +278,10 @@ def check_task_names(tasks: Sequence[Task], names: Sequence[str], *, where: str 
 
 
 def check_folds(tasks: Sequence[Task], folds: Sequence[Sequence[str]], *, taxonomy: Taxonomy) -> None:
-    """Make sure that the clusters of all folds are there, and that no two folds hold out the same under other names.
+    """Makes sure that the clusters of all folds exist, and that no two folds hold out the same under different names.
 
     Raises:
-        ConfigError: A cluster is not there, or a fold occurs twice, so that the mean would count it twice.
+        ConfigError: A cluster does not exist, or a fold occurs twice, so that the mean would count it twice.
     """
     seen: dict[frozenset[str], Sequence[str]] = {}
     for fold in folds:
@@ -334,10 +334,10 @@ def _overlaps(task: Task, held_out: Iterable[str], taxonomy: Taxonomy) -> str:
 def _settle(
     hidden: Sequence[Task], rest: Sequence[Task], taxonomy: Taxonomy, reasons: dict[str, str]
 ) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
-    """Train and unseen sides that do not leak, writing down why the others are in neither.
+    """Training and unseen tasks without leaks, recording why the others are in neither.
 
-    Taking kin out of training can free a cluster, which can make another task unseen, whose kin must go, too: the
-    sides are settled when a round changes nothing. Training only ever shrinks, so this ends.
+    Removing kin from training can free a cluster, which can make another task unseen, whose kin must be removed too.
+    This is repeated until nothing changes; it ends because the training side only shrinks.
     """
     train = list(rest)
     while True:
@@ -354,7 +354,7 @@ def _settle(
 
 
 def _not_unseen(task: Task, train: Iterable[Task], taxonomy: Taxonomy) -> str:
-    """Why a task of a held-out cluster is still not unseen: through another cluster of its own. Or the empty string."""
+    """Why a task of a held-out cluster is still not unseen, because of another of its clusters; or the empty string."""
     trained = {taxonomy.cluster(cluster): cluster for other in train for cluster in other.clusters}
     for cluster in task.clusters:
         if taxonomy.cluster(cluster) in trained:

@@ -1,4 +1,4 @@
-"""Why each task is where it is in a fold, and which tasks are kin: for people, before anything is trained."""
+"""Explains, before training, why each task is trained on, unseen or excluded, and which tasks are kin."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What makes one task give another away.
+    """A reason why one task would leak another.
 
     Attributes:
         task: The other task.
-        because: Why, as words for a report.
+        because: Why, in words for a report.
     """
 
     task: str
@@ -34,8 +34,8 @@ class ExplainedExclusion:
 
     Attributes:
         task: Its name.
-        reason: The one reason that decided.
-        connections: Every unseen task it would give away, were it trained on.
+        reason: The decisive reason.
+        connections: Every unseen task that it would leak if it were trained on.
     """
 
     task: str
@@ -44,7 +44,7 @@ class ExplainedExclusion:
     connections: tuple[Connection, ...]
 
     def given_away(self) -> dict[str, tuple[str, ...]]:
-        """Why it would give unseen tasks away → which of them."""
+        """Reason → the unseen tasks that it would leak."""
         found: dict[str, tuple[str, ...]] = {}
         for one in self.connections:
             found[one.because] = (*found.get(one.because, ()), one.task)
@@ -60,7 +60,7 @@ class FoldLeaks:
         train: Names of the tasks trained on.
         unseen: Names of the tasks measured as unseen.
         excluded: The rest.
-        breaks: The rules that the fold breaks on purpose, where single tasks are held out.
+        breaks: The rules that the fold breaks on purpose, if single tasks are held out.
     """
 
     held_out: tuple[str, ...]
@@ -92,7 +92,7 @@ class KinGroup:
 def explain_fold(
     tasks: Sequence[Task], fold: Fold | Sequence[str], *, taxonomy: Taxonomy, benchmarks: Sequence[str] = ()
 ) -> FoldLeaks:
-    """Who is trained on, unseen and excluded in a fold, with every connection behind it.
+    """Which tasks are trained on, unseen and excluded in a fold, with every connection behind it.
 
     Args:
         tasks: All tasks.
@@ -125,7 +125,7 @@ def explain_fold(
 
 
 def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...]:
-    """The kin among some tasks: by the taxonomy's groups, then by source family. Groups of one are left out."""
+    """The kin among some tasks: by the taxonomy's groups, then by source family. Groups of one task are left out."""
     groups = []
     for kin in taxonomy.kin:
         members = [task for task in tasks if {plain_name(task.source_family), plain_name(task.name)} & kin.members]
@@ -141,7 +141,7 @@ def kin_groups(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[KinGroup, ...
 
 
 def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
-    """Tasks that read the same files or hub data set, whatever their definitions say of kin."""
+    """Tasks that read the same files or hub dataset, regardless of declared kin."""
     readers: dict[str, list[Task]] = {}
     for task in tasks:
         for key in data_keys(task.source):
@@ -158,7 +158,7 @@ def _of_same_data(tasks: Sequence[Task]) -> Iterator[KinGroup]:
 
 
 def _connections(task: Task, unseen: Sequence[Task], taxonomy: Taxonomy, *, kin_alone: bool) -> tuple[Connection, ...]:
-    """Why a task gives unseen ones away; where single tasks are held out, clusters do not count."""
+    """Why a task leaks unseen ones; if single tasks are held out, clusters do not count."""
     why = taxonomy.kinship if kin_alone else lambda one, other: leak(one, other, taxonomy=taxonomy)
     found = ((other.name, why(task, other)) for other in unseen)
     return tuple(Connection(task=name, because=reason) for name, reason in found if reason)

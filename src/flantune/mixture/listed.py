@@ -1,4 +1,4 @@
-"""The list of Flan 2022 as a graph of leaks: what each task is kin to, and which benchmarks it would give away."""
+"""Leaks in the list of Flan 2022: the kin of each task, and the benchmarks that it would leak."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flantune.tasks.listed_tasks import ListedTask, as_task, flan2022_tasks
 
 
 def describe_listed(listed: Sequence[ListedTask]) -> list[dict[str, Any]]:
-    """Tasks of Flan 2022's list as JSON-able values, each with its kin in the whole list and what it gives away."""
+    """Tasks of Flan 2022's list as JSON values, each with its kin in the whole list and what it leaks."""
     taxonomy = load_taxonomy(None)
     kin: dict[str, list[str]] = {}
     for group in kin_groups([as_task(one) for one in flan2022_tasks()], taxonomy):

@@ -1,7 +1,7 @@
 """The endless stream of training prompts: prompt ``i`` is a pure function of the seed and ``i``.
 
-A schedule says which leaf of the mixture, a task in a part, a draw goes to, and numbers the visits to it. What a visit
-shows (row, template, exemplars, order of options) follows from the names of task and part and that number alone.
+A schedule assigns each draw to a leaf of the mixture (a task in a part), and numbers the visits to each leaf. What a
+visit shows (row, template, exemplars, order of options) depends only on that number and the names of task and part.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 _FORMAT = 1
-"""The exemplars' key with this number draws what is around them."""
+"""With the exemplars' key, this number draws their format."""
 
 
 MOST_ATTEMPTS = 5_000
-"""Examples tried for a template that asks few; one that asks one in 500 finds none once in 22,000 draws."""
+"""Examples tried for a template that accepts few; one that accepts one in 500 finds none once in 22,000 draws."""
 NEVER_ASKS_HINT = "leave the template out; its own conditions want other rows"
 
 
@@ -45,11 +45,11 @@ class Draw:
         index: Number of the draw.
         task: Index of the task, in the order the mixture was given.
         portion: Index into ``Mixture.portions``: the task in one part of the mixture.
-        visit: How many draws of this portion have lower visit numbers: the coordinate of everything below.
-        epoch: How often the task's (capped) examples were all visited before.
+        visit: Number of draws of this portion with lower visit numbers; it determines everything below.
+        epoch: How many times all (capped) examples of the task were visited before.
         example: Index into the task's train store.
         template: Index into the portion's templates.
-        shots: Exemplars asked for; the prompt has fewer if the split or the token budget does.
+        shots: Number of exemplars requested; the prompt has fewer if the split or the token budget is too small.
         key: Seeds the exemplars.
     """
 
@@ -91,12 +91,14 @@ class Draws:
 class Mixture:
     """``mixture[i]`` is the i-th training prompt, always the same one.
 
-    Nothing about the stream is stored, so start-up does not grow with the number of rows, any process can make any
-    part, and one integer resumes it. Adding or reordering tasks does not change the other tasks' visits.
+    Nothing about the stream is stored, so start-up time does not grow with the number of rows, any process can produce
+    any part, and one integer is enough to resume it. Adding or reordering tasks does not change the other tasks'
+    visits.
 
     Attributes:
         portions: The leaves in mixing order, by part and name.
-        cycle: Draws of one pass: what all sizes add up to, as far as they count. Without parts, each has exactly these.
+        cycle: Draws of one pass: the sum of all sizes as far as they count. Without parts, each cycle has exactly
+            these.
         task_names: Names in the order given; ``Draw.task`` is an index into it.
     """
 
@@ -108,11 +110,11 @@ class Mixture:
         settings: MixtureSettings | None = None,
         prompts: PromptSettings | None = None,
     ) -> None:
-        """Lay the tasks out, without looking at any example.
+        """Plans the tasks without reading any example.
 
         Args:
             prepared: The tasks to train on, each with a ``train`` store.
-            seed: Everything random derives from it.
+            seed: The seed of all randomness.
             settings: Caps and rates; None: the paper's.
             prompts: Style, templates and shots; None: the paper's.
 
@@ -133,7 +135,7 @@ class Mixture:
         self._columns = arrays_of(self.portions)
 
     def draw(self, index: int) -> Draw:
-        """What ``index`` stands for, in time that grows with the logarithm of the number of tasks.
+        """The draw with number ``index``, in time that grows with the logarithm of the number of tasks.
 
         Raises:
             IndexError: ``index`` is negative: the stream has a beginning and no end.
@@ -189,10 +191,10 @@ class Mixture:
         )
 
     def prompt(self, draw: Draw) -> Prompt:
-        """The prompt of a draw; where the template does not ask the example, that of another example in its place.
+        """The prompt of a draw; if the template does not accept the example, another example is used.
 
         Raises:
-            TemplateError: The template cannot be rendered with the example, or asks none that was tried.
+            TemplateError: The template cannot be rendered with the example, or accepts none that was tried.
         """
         portion = self.portions[draw.portion]
         template, options_key = portion.templates[draw.template], mix64(portion.options_key, draw.visit)
@@ -204,7 +206,7 @@ class Mixture:
                 )
                 break
             except NotAskedError:
-                # So a template keeps its share of the draws, and each example that it asks is as likely as another.
+                # So a template keeps its share of the draws, and all examples that it accepts are equally likely.
                 example = portion.used[mix64(portion.sample_key, draw.visit, attempt) % portion.capped]
         else:
             message = f"the template asks none of {MOST_ATTEMPTS:,} examples that were tried"

@@ -1,8 +1,8 @@
-"""A mixture as a tree of parts: which tasks each part has, and the share of the whole that comes to each leaf.
+"""A mixture as a tree of parts: which tasks each part has, and each leaf's share of the whole.
 
 A leaf is a task in a part: the same task may be asked without exemplars in one part and with them in another. Within a
-part without parts of its own, tasks count by their rates; parts beside each other count by their shares, or where they
-have none, by what the rates below them add up to. Paper: Flan 2022 (Longpre et al.), section 3, and seqio's mixtures.
+part without subparts, tasks count by their rates; sibling parts count by their shares, or if they have none, by the sum
+of the rates below them. Paper: Flan 2022 (Longpre et al.), section 3, and seqio's mixtures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Member(Protocol):
-    """What a part asks of a task; ``flantune.types.Task`` is one."""
+    """What a part needs to know of a task; ``flantune.types.Task`` is one."""
 
     @property
     def name(self) -> str:
@@ -46,11 +46,11 @@ class Leaf:
     Attributes:
         place: Index of the task in the order given.
         path: Names of the parts it is in, from the outermost on; empty without parts.
-        form: The part's settings, with what it leaves out taken from above.
-        examples: What there is of the task: rows, or prompts.
+        form: The part's settings, with missing ones inherited from above.
+        examples: Size of the task: rows, or prompts.
         rows: How many of them are ever drawn.
-        quota: Its size as far as it counts: a whole number.
-        rate: What it counts as in its part, by temperature, before parts are weighed.
+        quota: Its size as far as it counts, a whole number.
+        rate: Its weight within its part, after temperature, before parts are weighted.
         share: Share of all draws, between 0 and 1.
     """
 
@@ -65,16 +65,16 @@ class Leaf:
 
     @property
     def part(self) -> str:
-        """The path as one writes it: ``flan2021.zero_shot``; empty without parts."""
+        """The dotted path: ``flan2021.zero_shot``; empty without parts."""
         return ".".join(self.path)
 
 
 class Size(NamedTuple):
-    """What there is of a task in a part.
+    """The size of a task in a part.
 
     Attributes:
         examples: Rows, or prompts; 0: the task is not in the part.
-        templates: How many ways of asking them.
+        templates: Number of templates.
     """
 
     examples: int
@@ -82,31 +82,31 @@ class Size(NamedTuple):
 
 
 SizeOf = Callable[[int, tuple[str, ...], PartSettings], Size]
-"""What there is of the task of this place in the part of this path and form."""
+"""The size of the task with this index in the part with this path and form."""
 
 INHERITED = (
     *("max_examples", "max_rate", "cap", "rates", "temperature"),
     *("train_shots", "show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger", "templates"),
 )
-"""Settings of a part that hold for the parts below it, too."""
+"""Settings of a part that its subparts inherit."""
 
 
 KNOWN_COLLECTIONS = ("flan2021", "t0", "natural_instructions", "cot", "dialogue", "programs", "more")
-"""Collections that a part may name though the run file has none of their tasks."""
+"""Collections that a part may name even if the run file has none of their tasks."""
 
 
 def plan_leaves(
     settings: MixtureSettings, parts: Mapping[str, PartSettings], members: Sequence[Member], *, size: SizeOf
 ) -> tuple[Leaf, ...]:
-    """Every task in every part it belongs to, with its share of the whole; parts and tasks by name.
+    """Every task in every part that it belongs to, with its share of the whole; parts and tasks sorted by name.
 
-    What a part without any task would have had goes to the parts beside it.
+    The share of a part without tasks goes to its sibling parts.
 
     Args:
         settings: Caps, rates and limits.
-        parts: The tree; empty: all tasks stand side by side.
+        parts: The tree; empty: all tasks are at the top.
         members: The tasks.
-        size: What there is of a task in a part.
+        size: The size of a task in a part.
 
     Raises:
         ConfigError: A task is in no part, no part has a task, ``only`` names none, or rows do not suffice.
@@ -128,7 +128,7 @@ def plan_leaves(
 
 
 def check_selectors(parts: Mapping[str, PartSettings], members: Sequence[Member]) -> None:
-    """Make sure that what the parts of a tree name is there: a slip of the pen would empty a part unnoticed.
+    """Makes sure that everything the parts of a tree name exists, since a typo would silently empty a part.
 
     Raises:
         ConfigError: A part names a collection, cluster or task that no task has; all are listed.
@@ -169,7 +169,7 @@ _SELECTORS = "a part names its tasks by `collections`, `clusters` or `tasks`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
-    """A part with what is in it; ``leaves`` are all below it."""
+    """A part with its contents; ``leaves`` are all leaves below it."""
 
     path: tuple[str, ...]
     share: float | None
@@ -223,7 +223,7 @@ def _inherited(above: PartSettings, part: PartSettings) -> PartSettings:
 
 
 def forms_of(part: PartSettings) -> Iterator[PartSettings]:
-    """A part and all below it, each with what it leaves out taken from above."""
+    """A part and all parts below it, each with missing settings inherited from above."""
     yield part
     for inner in part.parts.values():
         yield from forms_of(_inherited(part, inner))
@@ -260,7 +260,7 @@ def _most(leaf: Leaf, limits: Mapping[tuple[int, tuple[str, ...]], float]) -> fl
 
 
 def _fill(weights: Sequence[float], mass: float, most: Sequence[float]) -> list[float]:
-    """``mass`` in proportion to the weights, where none gets more than its most: the others have what it leaves.
+    """Divides ``mass`` in proportion to the weights, up to a limit for each; the rest goes to the others.
 
     >>> _fill([2, 1, 1], 1.0, [0.1, inf, inf])
     [0.1, 0.45, 0.45]
@@ -280,7 +280,7 @@ def _fill(weights: Sequence[float], mass: float, most: Sequence[float]) -> list[
 
 
 def _limits(tree: _Node, settings: MixtureSettings) -> dict[tuple[int, tuple[str, ...]], float]:
-    """The most that each leaf may have, so that no task's rows are drawn more often than is allowed."""
+    """The largest share of each leaf, so that no task's rows are drawn more often than allowed."""
     if not settings.max_epochs:
         return {}
     plain = tuple(_allocate(tree, 1.0, {}))
@@ -302,7 +302,7 @@ def _limits(tree: _Node, settings: MixtureSettings) -> dict[tuple[int, tuple[str
 
 
 def _only(leaves: Sequence[Leaf], names: Sequence[str], *, known: Sequence[str]) -> tuple[Leaf, ...]:
-    """The leaves of some parts, with the shares they have beside each other."""
+    """The leaves of some parts, with their relative shares."""
     if not names:
         return tuple(leaves)
     unknown = [f'no part "{name}"; {did_you_mean(name, known)}'.rstrip("; ") for name in names if name not in known]

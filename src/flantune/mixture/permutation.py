@@ -1,7 +1,7 @@
-"""Shuffles without memory: where item ``index`` of a shuffled range is, computed from a key alone.
+"""Shuffles without memory: the place of item ``index`` in a shuffled range, computed only from a key.
 
 A Feistel network permutes the numbers of the smallest power of two that is large enough; a result outside the range is
-put through again until it falls inside (cycle walking), which keeps it a permutation of the range.
+permuted again until it falls inside (cycle walking), which gives a permutation of the range.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ROUNDS = 8
 """Half-rounds of the network; four make a good pseudo-random permutation (Luby and Rackoff, 1988), eight suffice for
 ranges so small that a half has a bit or two."""
 MIN_BITS = 4
-"""A half of one bit has too few functions to shuffle with: pairs of places would not be uniform."""
+"""A half of one bit has too few round functions: pairs of places would not be uniform."""
 
 
 def permute(index: int, size: int, key: int) -> int:
-    """Where ``index`` goes in the shuffle of ``range(size)`` that ``key`` gives; each key gives another permutation.
+    """The place of ``index`` in the shuffle of ``range(size)`` by ``key``; each key gives another permutation.
 
     >>> sorted(permute(index, 10, 7) for index in range(10))
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]

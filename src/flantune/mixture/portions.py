@@ -42,19 +42,19 @@ class Prepared(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portion:
-    """One task's place in the mixture, or in one part of it.
+    """One task in the mixture, or in one part of it.
 
     Attributes:
         place: Its index in the order the mixture was given.
-        part: Dotted path of the part; empty where there are none.
+        part: Dotted path of the part; empty without parts.
         store: Its train examples.
-        examples: How many the split has.
-        capped: How many of them are used.
-        counts_as: Its size as far as it counts: the mixture's cycle is the sum of these.
-        quota: Draws out of a whole turn of the schedule.
+        examples: The number of examples in the split.
+        capped: The number of them that are used.
+        counts_as: Its size as far as it counts; the mixture's cycle is the sum of these.
+        quota: Draws in one period of the schedule.
         share: Share of all draws.
         templates: The renderings drawn from.
-        shots: Numbers of exemplars, of which each prompt has one.
+        shots: Possible numbers of exemplars, one of which is drawn for each prompt.
         style: How the part asks.
         epoch_key, sample_key, template_key, shots_key, exemplar_key, options_key: Its random streams.
     """
@@ -86,7 +86,7 @@ class Portion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CappedExamples:
-    """The seeded sample that a cap leaves of a store, by number: a view, nothing is copied."""
+    """The seeded sample of a store that a cap leaves: a view, without copies."""
 
     store: Examples
     capped: int
@@ -100,7 +100,7 @@ class CappedExamples:
 
 
 def capped_examples(store: Examples, *, task: str, seed: int, most: int) -> Examples:
-    """The rows of a task that a run of this seed tunes on where ``mixture.max_examples`` is ``most``; 0: all."""
+    """The rows of a task that a run with this seed tunes on if ``mixture.max_examples`` is ``most``; 0: all."""
     return _capped(store, capped_size(len(store), max_examples=most), key=_sample_key(seed, task))
 
 
@@ -109,14 +109,14 @@ def _capped(store: Examples, capped: int, *, key: int) -> Examples:
 
 
 def _sample_key(seed: int, task: str) -> int:
-    """Draws the rows that a cap leaves, by task: the same sample in all parts of a mixture."""
+    """The key of the sample that a cap leaves, by task: the same in all parts of a mixture."""
     return stream_key(seed, task, "sample")
 
 
 def lay_out(
     prepared: Sequence[Prepared], *, seed: int, settings: MixtureSettings, prompts: PromptSettings
 ) -> tuple[Portion, ...]:
-    """The leaves with their quotas, by part and task: the order in which tasks are listed changes nothing.
+    """The leaves with their quotas, sorted by part and task: the order in which tasks are listed does not matter.
 
     Raises:
         ConfigError: There is no task, two have the same name, or the parts do not fit the tasks.
@@ -143,14 +143,14 @@ def lay_out(
 
 
 def is_plain(settings: MixtureSettings) -> bool:
-    """Whether rates are numbers of examples, so that whole cycles of draws meet them exactly."""
+    """Whether rates are numbers of examples, so that complete cycles meet them exactly."""
     return not parts_of(settings) and settings.temperature == 1 and not settings.max_epochs
 
 
 def _portion(
     leaf: Leaf, task: Task, store: Examples, *, quota: int, share: float, seed: int, prompts: PromptSettings
 ) -> Portion:
-    # Keyed by part and name, so that other leaves change nothing; a task's rows are the same sample in all its parts.
+    # Keyed by part and name, independent of other leaves; a task's rows are the same sample in all its parts.
     names = (task.name, *leaf.path)
     return Portion(
         task=task,
@@ -175,7 +175,7 @@ def _portion(
 
 
 def training_styles(settings: MixtureSettings, prompts: PromptSettings) -> tuple[Style, ...]:
-    """Each way in which a mixture asks: the run file's own, and those of its parts."""
+    """Every style of prompt in a mixture: the run file's own, and those of its parts."""
     forms = forms_of(PartSettings(parts=dict(parts_of(settings))))
     return tuple(dict.fromkeys(_style(prompts, form) for form in forms))
 
@@ -188,7 +188,7 @@ def _style(prompts: PromptSettings, form: PartSettings) -> Style:
 
 
 OWN_PROMPT_SETTINGS = ("show_options", "options_layout", "shuffle_options", "exemplar_format", "trigger")
-"""Settings of ``[prompts]`` that a part may have of its own, besides the exemplars."""
+"""Settings of ``[prompts]`` that a part can override, besides the exemplars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

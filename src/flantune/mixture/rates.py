@@ -29,8 +29,8 @@ def quotas(
     """Draws of each task in one cycle of the mixture; their sum is the length of the cycle.
 
     Examples-proportional: the task's size, but no more than ``max_rate`` (0: no maximum), so that a task gets no
-    additional weight beyond that. Per template: each template counts as a data set of its own, of the task's size or,
-    where that is above ``max_rate``, its share of ``max_rate`` alone. Equal: one each.
+    additional weight beyond that. Per template: each template counts as a separate dataset, of the task's size or, if
+    that is above ``max_rate``, of the template's share of ``max_rate``. Equal: one each.
 
     >>> quotas([30_000, 250, 3_000], max_rate=3_000)
     (3000, 250, 3000)
@@ -50,7 +50,7 @@ def quotas(
 
 
 def shares(quota: Sequence[int]) -> tuple[float, ...]:
-    """The share of draws that goes to each task: r_m = min(e_m, K) / Σ min(e_n, K).
+    """Each task's share of the draws: r_m = min(e_m, K) / Σ min(e_n, K).
 
     >>> shares([3_000, 250, 3_000])
     (0.48, 0.04, 0.48)
@@ -62,7 +62,7 @@ def shares(quota: Sequence[int]) -> tuple[float, ...]:
 def effective_epochs(capped: Sequence[int], quota: Sequence[int], *, draws: int) -> tuple[float, ...]:
     """How often each (capped) example of each task is seen, on average, in the first ``draws`` draws.
 
-    With a maximum rate, small tasks repeat many times before a large one was seen once.
+    With a maximum rate, small tasks repeat many times before a large one has been seen once.
 
     >>> effective_epochs([30_000, 250], [3_000, 250], draws=32_500)
     (1.0, 10.0)

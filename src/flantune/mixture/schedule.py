@@ -1,4 +1,4 @@
-"""Which leaf of the mixture a draw goes to, and the how-many-th visit to it that is: a formula, with nothing stored."""
+"""Which leaf of the mixture a draw goes to, and the number of that visit: a formula, with nothing stored."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from flantune.mixture.permutation import Int64, UInt64, mix64_array, permute, pe
 from flantune.system.keyed_random import mix64, stream_key
 
 PERIOD = 1 << 31
-"""Draws in which shares that are not whole numbers are met exactly: to one draw in two thousand million."""
+"""Draws in which fractional shares are met exactly, to one draw in two billion."""
 STEP = 1_327_217_885
-"""PERIOD divided by the golden ratio, made odd: multiples of it spread over the period more evenly than any other's."""
+"""PERIOD divided by the golden ratio, made odd: multiples of it are spread over the period more evenly than those of
+any other number."""
 BLOCK = 4_096
-"""Draws that are shuffled among each other, so that their order has no pattern."""
+"""Draws that are shuffled together, so that their order has no pattern."""
 
 
 class Visit(NamedTuple):
-    """A draw's leaf, by its number, and how many draws before it (in the order of visits) went to that leaf."""
+    """The index of a draw's leaf, and how many earlier draws (in the order of visits) went to that leaf."""
 
     leaf: int
     number: int
@@ -35,7 +36,7 @@ class Visits(NamedTuple):
 
 
 class Schedule(Protocol):
-    """How draws are dealt out to leaves. The visits to a leaf are numbered from 0, each number once."""
+    """How draws are assigned to leaves. The visits to a leaf are numbered from 0, each number once."""
 
     def visit(self, index: int) -> Visit:
         """Where the draw of this number goes."""
@@ -45,7 +46,7 @@ class Schedule(Protocol):
 
 
 class Cycles:
-    """Whole numbers of draws a leaf in cycles: in each of them every leaf has its quota, in shuffled order.
+    """Cycles with a whole number of draws per leaf: in each cycle every leaf gets its quota, in shuffled order.
 
     Args:
         quotas: Draws of each leaf in a cycle.
@@ -76,11 +77,12 @@ class Cycles:
 
 
 class EvenSpread:
-    """Any shares at all: each leaf's draws lie as evenly among the others' as can be, shuffled within small blocks.
+    """Arbitrary shares: each leaf's draws are spread as evenly as possible, and shuffled within small blocks.
 
-    Leaves lie side by side on a circle of ``PERIOD`` places, as wide as their weights; draw k is at place k · ``STEP``,
-    so that in a period each place is met once, and in any run of draws a leaf has its share to within a few. How many
-    visits a leaf had before is a sum of rounded-down multiples, which Euclid's algorithm adds up in a few dozen steps.
+    Leaves divide a circle of ``PERIOD`` places among them by their weights; draw k is at place k · ``STEP``, so that
+    each place is visited once in a period, and in any run of draws a leaf gets its share to within a few draws. The
+    number of earlier visits to a leaf is a sum of rounded-down multiples, which a variant of Euclid's algorithm
+    computes in a few dozen steps.
 
     Args:
         weights: Places of each leaf; together ``PERIOD``.
@@ -119,7 +121,7 @@ class EvenSpread:
 
 
 def whole_weights(shares: Sequence[float]) -> list[int]:
-    """Shares as whole numbers of ``PERIOD`` places, at least one each: rounded down, what is left to the largest rests.
+    """Shares as whole numbers of ``PERIOD`` places, at least one each, by the method of largest remainders.
 
     >>> [weight / PERIOD for weight in whole_weights([0.5, 0.25, 0.25])]
     [0.5, 0.25, 0.25]
@@ -127,7 +129,7 @@ def whole_weights(shares: Sequence[float]) -> list[int]:
     exact = [share * PERIOD for share in shares]
     found = [max(1, int(places)) for places in exact]
     missing = PERIOD - sum(found)
-    if missing < 0:  # leaves of less than a place have one: the largest does not feel it
+    if missing < 0:  # leaves of less than a place get one, at the expense of the largest
         found[found.index(max(found))] += missing
     for at in sorted(range(len(shares)), key=lambda at: found[at] - exact[at])[: max(0, missing)]:
         found[at] += 1

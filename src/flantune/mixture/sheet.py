@@ -1,4 +1,4 @@
-"""A mixture as a person looks at it before anything is trained: its tree, licences, and what is odd about it."""
+"""An overview of a mixture before training: its tree, licences, and warnings."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _listed = partial(first_names, most=_MOST_NAMES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureSheet:
-    """A mixture as a person looks at it.
+    """An overview of a mixture.
 
     Attributes:
         held_out: What the fold holds out.
-        draws: Draws that ``tree`` tells epochs for.
+        draws: The number of draws that the epochs in ``tree`` refer to.
         tree: Parts, clusters and tasks.
-        licences: Licence as its authors state it → share of the draws.
-        uses: What licences allow ("commercial", "non-commercial", "unknown") → share of the draws.
+        licences: Licence as stated by its authors → share of the draws.
+        uses: Permitted use ("commercial", "non-commercial", "unknown") → share of the draws.
         skipped: Tasks without data → why.
-        excluded: Tasks that holding out leaves out of training → why.
-        warnings: What somebody should know before training, as sentences.
+        excluded: Tasks excluded from training by holding out → why.
+        warnings: What a user should know before training, as sentences.
     """
 
     held_out: tuple[str, ...]
@@ -58,21 +58,21 @@ class MixtureSheet:
         return tuple(sorted(found, key=lambda task: (-task.rate, task.name)))
 
     def to_json(self) -> dict[str, Any]:
-        """The sheet as JSON-able values."""
+        """The sheet as JSON values."""
         return asdict(self)
 
 
 def mixture_sheet(
     mixture: Mixture, settings: MixtureSettings, split: FoldTasks, *, skipped: Mapping[str, str], draws: int
 ) -> MixtureSheet:
-    """All that is told of a mixture.
+    """The overview of a mixture.
 
     Args:
         mixture: The mixture.
-        settings: What it was made with.
-        split: The fold it is of.
+        settings: The settings it was made with.
+        split: Its fold.
         skipped: Tasks without data → why.
-        draws: Draws to tell epochs for.
+        draws: The number of draws that epochs refer to.
     """
     licences: dict[str, float] = {}
     uses: dict[str, float] = {}
@@ -108,7 +108,7 @@ def _warnings(portions: Sequence[Portion], settings: MixtureSettings, skipped: M
 
 
 def empty_parts(portions: Sequence[Portion], settings: MixtureSettings) -> Iterator[str]:
-    """Which parts have no task, and so leave their share to others, in a sentence; nothing where all have some."""
+    """A sentence about parts without tasks, whose share goes to others; nothing if all have some."""
     filled = {f"{portion.part}." for portion in portions}
     paths = () if settings.only else part_paths(parts_of(settings))
     empty = [path for path in paths if not any(part.startswith(f"{path}.") for part in filled)]
@@ -118,7 +118,7 @@ def empty_parts(portions: Sequence[Portion], settings: MixtureSettings) -> Itera
 
 
 def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], list[str]]:
-    """Two parts that differ in whether options are shown → their tasks whose templates show none anyway."""
+    """Pairs of parts that differ only in showing options → their tasks whose templates never show any."""
     by_task: dict[str, list[Portion]] = {}
     for portion in portions:
         by_task.setdefault(portion.task.name, []).append(portion)
@@ -137,7 +137,7 @@ def _same_without_options(portions: Sequence[Portion]) -> dict[tuple[str, str], 
 
 
 def _same_data(portions: Sequence[Portion]) -> Iterator[tuple[list[str], float]]:
-    """Tasks that train on the same rows, of the hub or of files, and their share together."""
+    """Tasks that train on the same rows, from the hub or files, and their joint share."""
     readers: dict[tuple[str | frozenset[Path], str], dict[str, float]] = {}
     for portion in portions:
         place = hub_name(portion.task.source) or portion.task.source.files_here()

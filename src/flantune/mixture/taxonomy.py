@@ -30,7 +30,7 @@ class Overlap:
 
     Attributes:
         evaluating: The cluster that is measured.
-        removes: The clusters that go.
+        removes: The clusters removed.
         because: Why, for messages and the report.
     """
 
@@ -56,12 +56,12 @@ class Kin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """What a benchmark is made from, under all its names.
+    """The data that a benchmark is made from, under all its names.
 
     Attributes:
         name: As ``holdout.benchmarks`` names it.
         families: Source families, as ``plain_name`` writes them.
-        tasks: Names of tasks made from it; ``*`` and ``[0-9]`` as in names of files.
+        tasks: Names of tasks made from it; ``*`` and ``[0-9]`` as in file patterns.
         hubs: Ids on the hub.
     """
 
@@ -73,7 +73,7 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taxonomy:
-    """Overlap rules between clusters, kinship between source families, and what benchmarks are made from.
+    """Overlap rules between clusters, kinship between source families, and the data of benchmarks.
 
     Attributes:
         overlaps: The rules.
@@ -88,7 +88,7 @@ class Taxonomy:
     benchmarks: tuple[Benchmark, ...] = ()
 
     def cluster(self, name: str) -> str:
-        """The one name under which the rules know a cluster.
+        """The canonical name of a cluster.
 
         >>> load_taxonomy(None).cluster("NLI")
         'natural language inference'
@@ -97,7 +97,7 @@ class Taxonomy:
         return self.aliases.get(plain, plain)
 
     def overlap(self, *, evaluating: str, training: str) -> Overlap | None:
-        """The rule that forbids training on one cluster while another is measured as unseen, if any."""
+        """The rule that forbids training on one cluster if another is measured as unseen, if any."""
         measured, trained = self.cluster(evaluating), self.cluster(training)
         for rule in self.overlaps:
             if self.cluster(rule.evaluating) == measured and trained in map(self.cluster, rule.removes):
@@ -117,7 +117,7 @@ class Taxonomy:
 
 @lru_cache(maxsize=65_536)
 def plain_name(name: str) -> str:
-    """A name in lower case with single spaces for everything that is neither a letter nor a digit.
+    """A name in lower case, with single spaces for everything that is not a letter or digit.
 
     >>> plain_name("Closed-book QA"), plain_name("closed_book_qa")
     ('closed book qa', 'closed book qa')

@@ -1,4 +1,4 @@
-"""The mixture with counts, as clusters of tasks and as a tree of parts: for the report and for people."""
+"""The mixture with counts, as clusters of tasks and as a tree of parts, for the report and the terminal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedTask:
-    """A task's part in a mixture.
+    """A task in a mixture.
 
     Attributes:
         clusters: All its clusters.
-        dataset: Hub id of its data; None where it has none.
-        examples: Rows it has.
-        capped: Rows of them that are drawn.
+        dataset: Hub id of its data; None if it has none.
+        examples: Number of rows.
+        capped: Rows that are drawn.
         quota: Draws out of a whole turn of the schedule.
         rate: Share of draws, between 0 and 1.
-        templates: Ways of phrasing it.
+        templates: Number of templates.
         inverted_templates: How many of them are inverted.
         draws: Prompts drawn on average.
-        epochs: How often each row that counts is drawn on average.
-        licence: Of its data, as its authors state it.
+        epochs: How often each row in use is drawn on average.
+        licence: Licence of its data, as its authors state it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class MixedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedCluster:
-    """The tasks of a mixture that have this cluster as their first, and their sums."""
+    """The tasks of a mixture with this first cluster, and their sums."""
 
     name: str
     examples: int
@@ -66,7 +66,7 @@ class MixedPart:
         path: Its dotted path.
         rate: Share of all draws, between 0 and 1.
         tasks: Names of its tasks.
-        rows: Rows of them that are drawn.
+        rows: Rows that are drawn.
         draws: Prompts drawn on average.
         epochs: How often each row is drawn in this part, on average.
         parts: The parts below it.
@@ -87,8 +87,8 @@ class MixtureTree:
 
     Attributes:
         seed: Seed of the draw.
-        cycle: Draws after which every task had its quota once; in a mixture of parts, on average.
-        parts: Empty where all tasks stand side by side.
+        cycle: Draws after which every task has had its quota once; in a mixture of parts, on average.
+        parts: Empty if all tasks are at the top.
     """
 
     seed: int

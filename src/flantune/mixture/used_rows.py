@@ -1,4 +1,4 @@
-"""Which training rows a mixture may draw at all: where a cap leaves few of many, nobody needs to read the others."""
+"""Which training rows a mixture can draw: if a cap leaves few of many, the others need not be read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def rows_within_caps(portions: Sequence[Portion]) -> dict[str, Int64]:
-    """Task → numbers of the training rows that the mixture may draw or show, ascending.
+    """Task → numbers of the training rows that the mixture can draw or show, ascending.
 
-    Tasks of which it may draw every row are left out. Of conversations asked for each of their replies, a row is a
+    Tasks whose rows can all be drawn are left out. For conversations with every reply as a target, a row is a
     conversation.
     """
-    # A task's cap leaves the first rows of one shuffle, so what the widest cap leaves is all that any part may draw.
+    # A task's cap leaves the first rows of one shuffle, so the widest cap leaves all rows that any part can draw.
     widest: dict[str, Portion] = {}
     for portion in portions:
         name = portion.task.name

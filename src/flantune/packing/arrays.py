@@ -21,8 +21,8 @@ def pack_decoder_only(
 ) -> DecoderPack:
     """Rows for a decoder-only model: each prompt's inputs, then its continuations.
 
-    A single continuation follows on the trunk. Several branch off: each starts again at the position after the
-    inputs and sees the inputs and itself. The first token of a continuation is predicted by the last input token.
+    A single continuation continues the trunk. Several branch off: each starts at the position after the inputs, and
+    sees the inputs and itself. The first token of a continuation is predicted by the last input token.
 
     >>> yes_no = EncodedPrompt(inputs=np.array([5, 6]), targets=(np.array([7, 1]), np.array([8, 1])))
     >>> one = EncodedPrompt(inputs=np.array([9]), targets=(np.array([4, 1]),))
@@ -39,7 +39,7 @@ def pack_decoder_only(
     Args:
         encoded: The prompts of the whole batch; their continuations are numbered in this order.
         rows: For each row, indices into ``encoded``, left to right.
-        pad_token: Fills what is left of a row.
+        pad_token: Fills the rest of a row.
     """
     width = max(sum(map(decoder_only_size, (encoded[at] for at in row))) for row in rows)
     tokens = np.full((len(rows), width), pad_token, dtype=np.int32)
@@ -88,8 +88,8 @@ def pack_encoder_decoder(
     Args:
         encoded: The prompts of the whole batch; their continuations are numbered in this order.
         rows: For each row, indices into ``encoded``, left to right.
-        pad_token: Fills what is left of a row.
-        start_token: Stands before each continuation; the model puts its own start token in its place.
+        pad_token: Fills the rest of a row.
+        start_token: Precedes each continuation; the model replaces it by its own start token.
     """
     lengths = [[(len(encoded[at].inputs), sum(map(len, encoded[at].targets))) for at in row] for row in rows]
     encoder_width, decoder_width = (max(sum(size[side] for size in row) for row in lengths) for side in (0, 1))
@@ -124,9 +124,9 @@ def pack_encoder_decoder(
 
 
 def input_places(pack: DecoderPack) -> NDArray[np.bool_]:
-    """Which tokens of a decoder-only pack belong to the inputs of their prompt, [rows, length].
+    """Which tokens of a decoder-only pack are inputs, [rows, length].
 
-    The last of them predicts the first token of every continuation. A segment of which nothing is asked is all inputs.
+    The last of them predicts the first token of every continuation. A segment without targets is all inputs.
 
     >>> one = EncodedPrompt(inputs=np.array([5, 6]), targets=(np.array([7, 1]),))
     >>> input_places(pack_decoder_only([one, one], [[0, 1]])).astype(int)
@@ -142,7 +142,7 @@ def input_places(pack: DecoderPack) -> NDArray[np.bool_]:
 
 
 def decoder_only_size(prompt: EncodedPrompt) -> int:
-    """Positions a prompt takes in a decoder-only row."""
+    """Positions that a prompt occupies in a decoder-only row."""
     return len(prompt.inputs) + sum(map(len, prompt.targets))
 
 
@@ -152,7 +152,7 @@ def first_items(encoded: Iterable[EncodedPrompt]) -> list[int]:
 
 
 class TargetList:
-    """Target tokens as they are laid down, turned into arrays at the end."""
+    """Collects target tokens, and turns them into arrays at the end."""
 
     def __init__(self) -> None:
         self._row: list[int] = []
@@ -168,7 +168,7 @@ class TargetList:
         self._item += [item] * len(tokens)
 
     def arrays(self) -> TargetTokens:
-        """All of them, in the order in which they came."""
+        """All of them, in the order in which they were added."""
         token = np.concatenate(self._token) if self._token else np.zeros(0)
         row, position, item = (np.asarray(values, dtype=np.int32) for values in (self._row, self._position, self._item))
         return TargetTokens(row=row, position=position, token=token.astype(np.int32), item=item)

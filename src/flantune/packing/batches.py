@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from flantune.settings.config import PackingSettings
 
 BLOCK = 64
-"""Draws made at once."""
+"""Draws made together."""
 MAX_DROPPED = 10_000
-"""So many over-long prompts in a row mean that no batch will ever fill."""
+"""This many overlong prompts in a row mean that no batch will ever fill."""
 
 
 class Batches:
@@ -36,17 +36,17 @@ class Batches:
 
     A batch takes the longest run of draws that packs into ``batch_tokens // row_tokens`` rows of ``row_tokens``
     (encoder-decoder: this many tokens on the encoder's side and at most as many on the decoder's). No draw is skipped,
-    apart from over-long prompts, which are counted. Which prompts a batch holds does not depend on how they are laid
-    out: ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
+    apart from overlong prompts, which are counted. Which prompts a batch has does not depend on how they are laid out:
+    ``enabled=False`` and any ``micro_batch_tokens`` give the same prompts and so the same gradient.
 
     Args:
-        stream: Draw i as ids, none longer than a row.
+        stream: Yields draw i as ids, none longer than a row.
         settings: Sizes.
         micro_batch_tokens: Array positions of one forward pass; 0: the whole batch at once.
-        processes: How many share each batch; its micro-batches are cut so that their work is even.
-        hidden_size: The model's, which says how much of that work is attention.
-        is_padded: Whether a row narrower than the widest of its micro-batch costs the model as much as that one. If
-            not, micro-batches are cut to like many tokens, and padding does not count as positions.
+        processes: How many processes share each batch; its micro-batches are divided so that their work is even.
+        hidden_size: The model's, which determines how much of that work is attention.
+        is_padded: Whether a row costs as much as the widest one of its micro-batch. If not, micro-batches get similar
+            numbers of tokens, and padding does not count as positions.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Batches:
         return replace(made, seconds=time.perf_counter() - began)
 
     def iterate(self, cursor: int) -> Iterator[Batch]:
-        """Batches from ``cursor`` on, without end; the next two are made in the background while one is used."""
+        """Endless batches from ``cursor`` on; the next two are made in the background while one is used."""
         queue: Queue[Batch | BaseException] = Queue(maxsize=2)
         stopped = Event()
         Thread(target=self._produce, args=(cursor, queue, stopped), daemon=True, name="flantune-packing").start()
@@ -129,7 +129,7 @@ class Batches:
                 return
 
     def _enough_draws(self, cursor: int) -> list[EncodedDraw]:
-        """Draws from ``cursor`` on that together outgrow a batch on one side at least."""
+        """Draws from ``cursor`` on that together exceed a batch on at least one side."""
         draws: list[EncodedDraw] = []
         total = np.zeros(1, dtype=np.int64)
         with self._lock:
@@ -144,7 +144,7 @@ class Batches:
         return draws
 
     def _block(self, first: int) -> list[EncodedDraw]:
-        """The next draws, made together; those that an earlier batch looked at and left are remembered."""
+        """The next draws, made together; those that an earlier batch read but did not use are kept."""
         block: list[EncodedDraw] = []
         while first in self._drawn and len(block) < BLOCK:
             block.append(self._drawn[first])

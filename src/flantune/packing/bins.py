@@ -1,4 +1,4 @@
-"""Which prompts share a row: best-fit decreasing, then rows evened out so that little padding is left.
+"""Which prompts share a row: best-fit decreasing, then balancing of rows so that little padding is left.
 
 A prompt's size is a vector: its tokens in a decoder-only row, or its tokens on the encoder's and on the decoder's
 side. A row holds at most ``capacity`` tokens on each side, and rows are as wide as the fullest of them.
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 Rows = list[list[int]]
 
 PACK_COST = 128
-"""Array positions that a micro-batch more must save to be worth its overhead."""
+"""Array positions that an additional micro-batch must save to be worth its overhead."""
 MAX_SWAPS = 200
 MAX_SWAP_PROMPTS = 400
 NUDGE = 1e-6
 
 
 def longest_prefix(sizes: Int32, *, max_rows: int, capacity: int, max_positions: int = 0) -> list[Rows]:
-    """Micro-batches of rows for as many of the first prompts as fit, with little padding.
+    """Micro-batches of rows with as many of the first prompts as fit, with little padding.
 
-    Prompts are taken in order and none is skipped, so how many are taken depends on the stream of prompts alone.
+    Prompts are taken in order and none is skipped, so how many are taken depends only on the stream of prompts.
 
     >>> longest_prefix(np.array([[6], [5], [4], [5], [9]]), max_rows=2, capacity=10)
     [[[0, 2], [1, 3]]]
 
     Args:
         sizes: [prompts, sides]; none above the capacity.
-        max_rows: How many rows there are.
+        max_rows: Number of rows.
         capacity: Tokens of a row, on each side.
         max_positions: Array positions of a micro-batch; 0: no limit.
 
@@ -59,7 +59,7 @@ def longest_prefix(sizes: Int32, *, max_rows: int, capacity: int, max_positions:
 
 
 def fitting_rows(sizes: Int32, *, max_rows: int, capacity: int) -> list[Rows]:
-    """Ways to lay all prompts into the rows; empty when none was found.
+    """Arrangements of all prompts in the rows; empty if none was found.
 
     >>> fitting_rows(np.array([[6], [5], [4], [5]]), max_rows=2, capacity=12)[-1]
     [[0, 2], [1, 3]]
@@ -68,7 +68,7 @@ def fitting_rows(sizes: Int32, *, max_rows: int, capacity: int) -> list[Rows]:
 
     Args:
         sizes: [prompts, sides].
-        max_rows: How many rows there are.
+        max_rows: Number of rows.
         capacity: Tokens of a row, on each side.
     """
     fit = _fit_one_side if sizes.shape[1] == 1 else _fit_two_sides
@@ -76,7 +76,7 @@ def fitting_rows(sizes: Int32, *, max_rows: int, capacity: int) -> list[Rows]:
 
 
 def best_fit_decreasing(sizes: Sequence[int], capacity: int) -> Rows:
-    """Rows of at most ``capacity`` tokens: each prompt, longest first, goes where it leaves least room.
+    """Rows of at most ``capacity`` tokens: each prompt, longest first, goes where it leaves the least room.
 
     >>> best_fit_decreasing([2, 6, 5, 4, 3], 10)
     [[1, 3], [2, 4, 0]]
@@ -109,10 +109,10 @@ def widths(sizes: Int32, rows: Sequence[Sequence[int]]) -> Int32:
 
 
 def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions: int = 0) -> list[Rows]:
-    """Rows of like widths together, so that each micro-batch is hardly wider than its rows.
+    """Rows of similar widths together, so that each micro-batch is hardly wider than its rows.
 
-    Of all ways to cut the rows, sorted by width, into micro-batches, the one with the fewest array positions, where a
-    micro-batch more must save ``PACK_COST`` of them.
+    Of all ways to divide the rows, sorted by width, into micro-batches, the one with the fewest array positions, where
+    an additional micro-batch must save ``PACK_COST`` of them.
 
     >>> sizes = np.array([[200], [900], [800], [300]])
     >>> micro_batches(sizes, [[0], [1], [2], [3]])
@@ -121,7 +121,7 @@ def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions:
     Args:
         sizes: [prompts, sides].
         rows: Prompts of each row.
-        max_positions: The most array positions in a micro-batch, which holds one row at least; 0: no limit.
+        max_positions: The most array positions in a micro-batch, which has at least one row; 0: no limit.
     """
     loads = widths(sizes, rows)
     order = np.lexsort((np.arange(len(rows)), *(-loads).T))
@@ -130,10 +130,10 @@ def micro_batches(sizes: Int32, rows: Sequence[Sequence[int]], *, max_positions:
 
 
 def even_groups(sizes: Int32, rows: Sequence[Sequence[int]], *, max_tokens: int = 0) -> list[Rows]:
-    """Rows in as few micro-batches as may be, all with like many tokens on each side.
+    """Rows in as few micro-batches as possible, all with similar numbers of tokens on each side.
 
-    For models that compute a micro-batch without padding: rows of unlike widths may then stand together, and thin
-    products (few tokens on a side) are what costs.
+    For models that compute a micro-batch without padding: rows of different widths can then be together, and it is thin
+    products (few tokens on a side) that cost time.
 
     >>> sizes = np.array([[500, 300], [510, 40], [505, 10], [490, 220]])
     >>> even_groups(sizes, [[0], [1], [2], [3]], max_tokens=1_400)
@@ -142,7 +142,7 @@ def even_groups(sizes: Int32, rows: Sequence[Sequence[int]], *, max_tokens: int 
     Args:
         sizes: [prompts, sides].
         rows: Prompts of each row.
-        max_tokens: The most tokens of both sides in a micro-batch, which holds one row at least; 0: no limit.
+        max_tokens: The most tokens of both sides in a micro-batch, which has at least one row; 0: no limit.
     """
     loads = widths(sizes, rows)
     tokens = loads.sum(axis=1)
@@ -179,7 +179,7 @@ def _cost(sizes: Int32, groups: Sequence[Rows]) -> int:
 
 
 def _fit_one_side(sizes: Int32, max_rows: int, capacity: int) -> list[Rows]:
-    """Best fit at the capacity, then rows filled evenly, then best fit at the least width that still fits."""
+    """Best fit at the capacity, then rows filled evenly, then best fit at the smallest width that still fits."""
     column = [int(size) for size in sizes[:, 0]]
     found = best_fit_decreasing(column, capacity)
     if len(found) > max_rows:
@@ -216,7 +216,7 @@ def _even_rows(sizes: Sequence[int], count: int) -> Rows:
 
 
 def _fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> list[Rows]:
-    """Best fit and an even spread, each as it is and (unless there are very many prompts) improved by swaps."""
+    """Best fit and an even spread, each unchanged and (unless there are very many prompts) improved by swaps."""
     count = min(max_rows, len(sizes))
     starts = [
         found for found in (_best_fit_two_sides(sizes, max_rows, capacity), _spread(sizes, count)) if found is not None
@@ -229,13 +229,13 @@ def _fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> list[Rows]:
 
 
 def _best_fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> Int32 | None:
-    """Row of each prompt, longest first where least room is left on the encoder's side; None if some do not fit."""
+    """Row of each prompt, longest first, where least room is left on the encoder's side; None if some do not fit."""
     room = [np.full(min(max_rows, len(sizes)), capacity, dtype=np.int64) for _ in range(2)]
     rows_of = np.zeros(len(sizes), dtype=np.int32)
     order = np.lexsort((np.arange(len(sizes)), -sizes.max(axis=1)))
     for index, (read, written) in zip(order.tolist(), sizes[order].tolist(), strict=True):
         left = np.minimum(room[0] - read, room[1] - written)
-        # As an unsigned number what is below zero is more than any room.
+        # As an unsigned number, a negative one exceeds any room.
         row = int(left.view(np.uint64).argmin())
         if left[row] < 0:
             return None
@@ -246,7 +246,7 @@ def _best_fit_two_sides(sizes: Int32, max_rows: int, capacity: int) -> Int32 | N
 
 
 def _spread(sizes: Int32, count: int) -> Int32:
-    """Row of each prompt such that both sides fill evenly: largest first, to where the fuller side is emptiest."""
+    """Row of each prompt such that both sides fill evenly: largest first, to the row whose fuller side is emptiest."""
     shares = sizes / np.maximum(sizes.sum(axis=0), 1)
     loads = [np.zeros(count) for _ in shares.T]
     rows_of = np.zeros(len(sizes), dtype=np.int32)
@@ -265,11 +265,11 @@ def _spread(sizes: Int32, count: int) -> Int32:
 
 
 def _swap(sizes: Int32, rows_of: Int32, count: int) -> Int32:
-    """Exchange or move prompts out of the widest row of either side, as long as the widths together shrink."""
+    """Exchanges or moves prompts out of the widest row of either side, as long as the total width shrinks."""
     rows_of = rows_of.copy()
     loads = np.zeros((count, sizes.shape[1]))
     np.add.at(loads, rows_of, sizes)
-    # A prompt is exchanged for another one, or for nothing in some row.
+    # A prompt is exchanged for another one, or moved to some row.
     partners = np.concatenate([sizes, np.zeros((count, sizes.shape[1]))]).T.copy()
     for _ in range(min(MAX_SWAPS, 1 + 200_000 // len(sizes)) if count > 1 else 0):
         options = [_best_exchange(partners, rows_of, loads, int(row)) for row in dict.fromkeys(loads.argmax(axis=0))]
@@ -288,9 +288,9 @@ def _swap(sizes: Int32, rows_of: Int32, count: int) -> Int32:
 def _best_exchange(
     partners: NDArray[np.float64], rows_of: Int32, loads: NDArray[np.float64], row: int
 ) -> tuple[float, int, int, int]:
-    """The exchange that helps most, as (change of cost, prompt of the row, other prompt or beyond, other row).
+    """The best exchange, as (change of cost, prompt of the row, other prompt or past the end, other row).
 
-    The cost is the sum of the sides' widths, with a nudge to even rows so that ties lead somewhere.
+    The cost is the sum of the sides' widths, with a small preference for even rows to break ties.
     """
     mine = np.flatnonzero(rows_of == row)
     partner_rows = np.concatenate([rows_of, np.arange(len(loads), dtype=rows_of.dtype)])
@@ -298,7 +298,7 @@ def _best_exchange(
     there = loads[partner_rows].T
     cost = np.full((len(mine), len(partner_rows)), -loads.max(axis=0).sum())
     unevenness = np.zeros_like(cost)
-    # Side by side: arrays whose last axis is the sides, two numbers, take several times as long.
+    # Separate arrays: those with the two sides as last axis take several times as long.
     for side, here in enumerate(loads[row]):
         delta = partners[side, mine][:, None] - partners[side]
         widest = there[side] + delta

@@ -1,7 +1,7 @@
-"""Encoded draws in numbered blocks, a Parquet file each: made once, read in place of rendering and tokenizing.
+"""Encoded draws in numbered blocks, one Parquet file each: made once, and read instead of rendering and tokenizing.
 
-A block is a pure function of the stream and its number, so any process may make any of them, in any order. Batches are
-not kept: where one begins depends on how the one before was packed.
+A block is a pure function of the stream and its number, so any process can make any block, in any order. Batches are
+not stored: where one begins depends on how the previous one was packed.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 BLOCK_DRAWS = 8_192
-"""Draws of every block, for the same draw must lie in the same place whoever made it."""
+"""Draws per block, constant so that a draw is always in the same place."""
 FORM = 1
-"""Of the files."""
+"""Version of the file format."""
 _SIDES = ("inputs", "targets")
 _COUNTED = tuple(name for name in Counts.__slots__ if name != "positions")
 
 
 class BrokenBlockError(ValueError):
-    """A file is not a whole block."""
+    """A file is not a complete block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockHead:
-    """What a block's file says of itself.
+    """The metadata of a block's file.
 
     Attributes:
-        number: The block's; its first draw is ``number * BLOCK_DRAWS``.
-        identity: What its draws are made from: what it is → a fingerprint.
-        counts: What happened to all of them together.
+        number: The block's number; its first draw is ``number * BLOCK_DRAWS``.
+        identity: What its draws are made from: name → fingerprint.
+        counts: What happened to all draws together.
     """
 
     number: int
@@ -53,7 +53,7 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraw:
-    """A draw as it is in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
+    """A draw in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
 
     prompt: EncodedPrompt | None
     counts: Counts
@@ -62,10 +62,10 @@ class KeptDraw:
 
 
 class Block:
-    """A block that was read: its draws by place, made when they are asked for.
+    """A block that was read: its draws by place, made on demand.
 
     Attributes:
-        head: What its file says.
+        head: Its metadata.
     """
 
     def __init__(self, head: BlockHead, table: pa.Table) -> None:
@@ -75,7 +75,7 @@ class Block:
         self._tasks, self._rows = table.column("task"), table.column("row").to_numpy()
 
     def draw(self, place: int) -> KeptDraw:
-        """The draw at a place, from 0."""
+        """The draw at a place, counted from 0."""
         inputs, targets = (self._sides[name][place] for name in _SIDES)
         counts = Counts(**dict(zip(_COUNTED, map(int, self._counts[place]), strict=True)))
         prompt = None
@@ -90,7 +90,7 @@ class Block:
 
 
 def block_path(folder: Path, number: int) -> Path:
-    """Where a block is.
+    """The path of a block.
 
     >>> block_path(Path("prepared"), 12).as_posix()
     'prepared/block-0000012.parquet'
@@ -99,10 +99,10 @@ def block_path(folder: Path, number: int) -> Path:
 
 
 def block_bytes(number: int, draws: Sequence[EncodedDraw], *, identity: Mapping[str, str]) -> bytes:
-    """A block's file: the same bytes for the same draws, whoever makes them.
+    """The bytes of a block's file: always the same for the same draws.
 
     Args:
-        number: The block's.
+        number: The block's number.
         draws: Its draws, in order, each with one target.
         identity: See ``BlockHead``.
     """
@@ -137,7 +137,7 @@ def block_bytes(number: int, draws: Sequence[EncodedDraw], *, identity: Mapping[
 
 
 def write_block(path: Path, content: bytes) -> None:
-    """Writes a block's file, whole or not at all.
+    """Writes a block's file, completely or not at all.
 
     Raises:
         FlantuneError: The folder cannot be written or the disk is full.
@@ -147,11 +147,11 @@ def write_block(path: Path, content: bytes) -> None:
 
 
 def read_head(path: Path) -> BlockHead:
-    """What a block's file says of itself, without reading its draws.
+    """The metadata of a block's file, without its draws.
 
     Raises:
-        BrokenBlockError: It is damaged, or no block of this form.
-        FileNotFoundError: It is not there.
+        BrokenBlockError: It is damaged, or not a block in this format.
+        FileNotFoundError: It does not exist.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -165,11 +165,11 @@ def read_head(path: Path) -> BlockHead:
 
 
 def read_block(path: Path) -> Block:
-    """A block; its checksums are compared.
+    """Reads a block, and compares its checksums.
 
     Raises:
-        BrokenBlockError: It is damaged, or no block of this form.
-        FileNotFoundError: It is not there.
+        BrokenBlockError: It is damaged, or not a block in this format.
+        FileNotFoundError: It does not exist.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -187,7 +187,7 @@ def read_block(path: Path) -> Block:
 
 
 class _Lists:
-    """A column of lists of ids, each as an array of its own."""
+    """A column of lists of ids, each as a separate array."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         lists = column.combine_chunks()
@@ -213,7 +213,7 @@ def _list_array(arrays: Sequence[Int32 | None]) -> pa.Array:
 
 
 def _target(prompt: EncodedPrompt) -> Int32:
-    """The one target of a prompt that is trained on."""
+    """The only target of a training prompt."""
     (target,) = prompt.targets
     if prompt.contexts:
         raise ValueError("a prompt whose targets follow contexts of their own is not trained on")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Sequence["Prompt"]], list[Laid]]
 HEAD_SHARE = 1 / 3
-"""Share of a shortened input that is kept from its start; the rest is kept from its end. The instruction may stand at
-either end, the question and the options stand at the end."""
+"""Share of a shortened input that is kept from its start; the rest is kept from its end. The instruction may be at
+either end; the question and the options are at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +23,13 @@ class Budget:
     """How long inputs and targets may be, and what is cut from longer ones.
 
     Attributes:
-        max_input_tokens: Longest inputs, with all that is around them.
+        max_input_tokens: Longest inputs, with everything around them.
         max_target_tokens: Longest target, with its end.
         max_row_tokens: Longest inputs with one target; None: the sum of the two above.
-        prefix_tokens: Virtual tokens, which come before all inputs.
-        template_tokens: What a chat template writes at both ends of inputs.
-        drops_exemplars: Too long inputs lose exemplars before anything else, then the oldest turns of a conversation.
-        truncation: What goes of inputs still too long.
+        prefix_tokens: Number of virtual tokens before all inputs.
+        template_tokens: Number of tokens that a chat template writes at both ends of inputs.
+        drops_exemplars: Overlong inputs lose exemplars first, then the oldest turns of a conversation.
+        truncation: What is cut from inputs that are still too long.
     """
 
     max_input_tokens: int
@@ -41,7 +41,7 @@ class Budget:
     truncation: Truncation
 
     def room(self, longest_target: int) -> int:
-        """Tokens that the words of inputs may have beside their targets; at most 0 when the prompt must be dropped."""
+        """Tokens left for inputs beside their targets; 0 or less if the prompt must be dropped."""
         if longest_target > self.max_target_tokens:
             return 0
         whole = self.max_input_tokens
@@ -57,13 +57,13 @@ class Budget:
         encode: Encode,
         encode_apart: Encode,
     ) -> list[FittedInputs | None]:
-        """Each prompt's inputs within what its targets leave; None where the prompt must be dropped.
+        """Each prompt's inputs, cut to the room that its targets leave; None if the prompt must be dropped.
 
         Args:
             prompts: The prompts.
-            target_sizes: Tokens of each one's targets.
+            target_sizes: Number of target tokens of each.
             encode: Prompts → their inputs as ids.
-            encode_apart: The same for prompts with a frame, which are too long: what it keeps is at both ends.
+            encode_apart: The same for overlong prompts with a frame, which is kept at both ends.
         """
         rooms = [self.room(max(sizes, default=0)) for sizes in target_sizes]
         kept = [at for at, room in enumerate(rooms) if room > 0]
@@ -75,7 +75,7 @@ class Budget:
     def _within(
         self, prompts: Sequence[Prompt], limits: Sequence[int], *, encode: Encode, encode_apart: Encode
     ) -> list[FittedInputs | None]:
-        """Each prompt's inputs within its limit: exemplars go first, then turns, then what ``truncation`` says."""
+        """Each prompt's inputs within its limit: exemplars are cut first, then turns, then what ``truncation`` says."""
         shots = [len(prompt.exemplars) for prompt in prompts]
         laid = encode(prompts)
         while self.drops_exemplars and (over := [at for at, one in enumerate(laid)
@@ -121,10 +121,10 @@ class Budget:
         *,
         encode: Encode,
     ) -> set[int]:
-        """Takes the oldest turns out of conversations that are too long, as few as will do; which these were."""
+        """Removes the oldest turns of overlong conversations, as few as possible; returns which prompts changed."""
         over = [at for at in places if len(laid[at]) > limits[at] and prompts[at].conversation is not None]
         plain = {at: replace(prompts[at], exemplars=()) for at in over}
-        # Too few steps, and enough of them (or all there are): halved until they are neighbors.
+        # Bisection between too few turns and enough of them (or all).
         few = dict.fromkeys(over, 0)
         enough = {at: most_dropped(one.conversation) for at, one in plain.items() if one.conversation is not None}
         fitting = self._put_in(laid, {at: with_fewer_turns(plain[at], enough[at]) for at in over}, encode=encode)
@@ -140,13 +140,13 @@ class Budget:
 
     @staticmethod
     def _put_in(laid: list[Laid], prompts: Mapping[int, Prompt], *, encode: Encode) -> tuple[int, ...]:
-        """Puts the inputs of some prompts in their places; these places."""
+        """Replaces the inputs of some prompts; returns their places."""
         for at, one in zip(prompts, encode([*prompts.values()]), strict=True):
             laid[at] = one
         return tuple(prompts)
 
     def _cut_laid(self, laid: Laid, max_tokens: int) -> list[int]:
-        """All ids of inputs within a limit; what a chat template wrote at either end is never cut."""
+        """All ids of inputs within a limit; the tokens of a chat template at either end are never cut."""
         room = max_tokens - len(laid.before) - len(laid.after)
         return [*laid.before, *self.cut(laid.inner, max(room, 0)), *laid.after]
 
@@ -158,9 +158,9 @@ class Budget:
 
 
 def cut_middle(tokens: Sequence[int], max_tokens: int) -> list[int]:
-    """Tokens without one run of their middle, so that the start and the end survive.
+    """Tokens without a run in the middle, so that the start and the end are kept.
 
-    A third of what is kept comes from the start (the instruction, often), the rest from the end (the question, the
+    A third of the kept tokens are from the start (often the instruction), the rest from the end (the question, the
     options, the separator).
 
     >>> cut_middle([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)

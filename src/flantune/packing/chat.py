@@ -1,4 +1,4 @@
-"""What a chat template makes of a prompt and its reply, found out from the template itself."""
+"""How a chat template renders a prompt and its reply, determined from the template itself."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
     from flantune.settings.config import PromptSettings
 
-# Words that no template changes: it may trim its contents, or escape quotes and signs in them. Two queries, that begin
-# and end in different letters: what the ids of both have in common is the template's.
+# Text that no template changes: it may trim contents, or escape quotes and symbols. Two queries that begin and end with
+# different letters: what the ids of both have in common is the template's.
 QUERY, REPLY = "FLANTUNEQUERY", "FLANTUNEREPLY"
 _OTHER_QUERY = "9th word asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTokens:
-    """How prompts become a chat: the template, and what it writes around a reply.
+    """How prompts become a chat: the template, and the text it writes around a reply.
 
     Attributes:
         template: The Jinja source.
         name: Where the template comes from, for messages.
         system: The system message; none when empty.
-        variables: What the template is given beside the messages.
-        opening: What is written after the template's own text before a reply can begin; empty where the template
-            writes a generation prompt, or needs none.
-        skipped: What the rendered conversation has before a reply, and the generation prompt has not: an empty thinking
-            block, say. It is neither asked nor taught.
-        is_asked_otherwise: The generation prompt is not what comes before a reply in the rendered conversation.
-        said: What comes before the reply in the rendered conversation.
-        after: What the template writes after a reply that nothing follows.
-        ending: What the template writes after a reply up to and with the end of the turn, also where it does so only
-            when another turn follows; empty where it writes none.
+        variables: The template's variables besides the messages.
+        opening: Text written after the template's own before a reply can begin; empty if the template writes a
+            generation prompt, or needs none.
+        skipped: Text that the rendered conversation has before a reply but the generation prompt does not, such as an
+            empty thinking block. It is neither in the prompt nor trained on.
+        is_asked_otherwise: The generation prompt differs from the text before a reply in the rendered conversation.
+        said: The text before the reply in the rendered conversation.
+        after: The text that the template writes after a final reply.
+        ending: The text that the template writes after a reply up to and including the end of the turn, even if it only
+            does so before another turn; empty if it writes none.
         end: Id that ends a reply: the template's own end of a turn, or the tokenizer's end of sequence.
-        before: Ids that come before the user's words, whatever they are.
-        after: Ids that come between the user's words and the reply, whatever they are.
-        has_turns: Exemplars are turns of their own; else they stand in the one message before the query.
-        is_dated: The template writes today's date, for which it is always given the same.
+        before: Ids before the user's text, which do not depend on it.
+        after: Ids between the user's text and the reply, which do not depend on it.
+        has_turns: Exemplars are separate turns; otherwise they are in the same message before the query.
+        is_dated: The template writes today's date; it is always given the same date.
     """
 
     template: str
@@ -78,12 +78,12 @@ class ChatTokens:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides on ids, for fingerprints: not where the template is."""
+        """Everything that determines ids, for fingerprints; not the template's location."""
         return {name: value for name, value in asdict(self).items() if name not in ("name", "is_dated")}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What whoever uses the model later should know."""
+        """What later users of the model should know."""
         notes = []
         if self.is_asked_otherwise:
             notes.append(
@@ -110,11 +110,11 @@ class ChatTokens:
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> ChatTokens | None:
-    """The chat that the run file asks for, with the tokenizer's own template or another; None where it asks for none.
+    """The chat that the run file sets, with the tokenizer's own template or another; None without a chat.
 
     Raises:
         ModelError: The tokenizer has no chat template, or nothing ends a reply.
-        TemplateError: The template cannot be rendered, or does not show a turn as it is.
+        TemplateError: The template cannot be rendered, or changes the text of a turn.
     """
     if not settings.chat:
         return None
@@ -148,7 +148,7 @@ def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) ->
 
 
 def turn_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The id that the tokenizer's own chat template ends a turn with; nothing where it has no template that says so."""
+    """The id with which the tokenizer's own chat template ends a turn; nothing if no template defines it."""
     from flantune.settings.config import PromptSettings
 
     if not getattr(tokenizer, "chat_template", None):
@@ -172,7 +172,7 @@ class _Frame:
 
 
 def _frame(template: ChatTemplate) -> _Frame:
-    """What the template writes around a reply, and whether it asks as it writes."""
+    """The text that the template writes around a reply, and whether its generation prompt equals what it renders."""
     asked = template.render([QUERY], asks=True)
     whole = template.render([QUERY, REPLY])
     if asked.count(QUERY) != 1 or whole.count(QUERY) != 1 or whole.count(REPLY) != 1:
@@ -182,10 +182,10 @@ def _frame(template: ChatTemplate) -> _Frame:
         raise _unclear(template)
     extra = said.removeprefix(asked)
     if said == asked or (said.startswith(asked) and not extra.strip()):
-        # Spaces before a reply are part of how it is written, and can share a token with its first word.
+        # Spaces before a reply are part of it, and can share a token with its first word.
         return _Frame(said=said, behind=behind)
     if said.startswith(asked) and asked == template.render([QUERY]):
-        # The template has no generation prompt: a reply begins where the rendered conversation has it.
+        # The template has no generation prompt: a reply begins where it does in the rendered conversation.
         return _Frame(opening=extra.rstrip(" "), said=said, behind=behind)
     skipped = extra if said.startswith(asked) else ""
     return _Frame(skipped=skipped, is_asked_otherwise=True, said=said, behind=behind)
@@ -199,7 +199,7 @@ def _unclear(template: ChatTemplate) -> TemplateError:
 
 
 def _end(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, behind: str) -> tuple[int, str]:
-    """The token that ends a reply, and the template's text up to and with it."""
+    """The token that ends a reply, and the template's text up to and including it."""
     found = _first_control(tokenizer, behind) or _first_control(tokenizer, _between_turns(template))
     if found is not None:
         return found
@@ -210,10 +210,10 @@ def _end(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, behind: str
 
 
 def _first_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, str] | None:
-    """The first control token of a template's text, and the text up to and with it."""
+    """The first control token of a template's text, and the text up to and including it."""
     special = text_tokenizer(tokenizer).words
     added = {token.content: at for at, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
-    # A special token, named or not; else another token that was added for a template's sake.
+    # A special token, named or not; otherwise another token that was added for a template.
     for words in (special, added):
         places = sorted((text.find(word), -len(word), word) for word in words if word in text)
         if places:
@@ -223,9 +223,9 @@ def _first_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, 
 
 
 def _between_turns(template: ChatTemplate) -> str:
-    """What ends a reply that another turn follows: what comes between the two, without what begins a turn."""
+    """The end of a reply before another turn: the text between the two, without the beginning of a turn."""
     try:
-        # A system message would end likewise before the first turn, and what ends it look like what begins one.
+        # A system message would end in the same way before the first turn, and its end look like the beginning of one.
         said = replace(template, system="").render([QUERY, REPLY, _OTHER_QUERY])
     except TemplateError:
         return ""
@@ -237,7 +237,7 @@ def _between_turns(template: ChatTemplate) -> str:
 def _fixed_ids(
     tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, opening: str, *, end: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids before and after the user's words that do not depend on them."""
+    """Ids before and after the user's text that do not depend on it."""
     texts = [template.render([query], asks=True) + opening for query in (QUERY, _OTHER_QUERY)]
     one, other = text_tokenizer(tokenizer, control=control_ids(tokenizer, end)).template(texts)
     start = common_start(one, other)
@@ -245,7 +245,7 @@ def _fixed_ids(
 
 
 def common_start(left: Sequence[object], right: Sequence[object]) -> int:
-    """How many ids two lists begin with in common, or letters two texts.
+    """The length of the common beginning of two lists of ids, or of two texts.
 
     >>> common_start([1, 2, 3], [1, 2, 4, 5])
     2
@@ -255,12 +255,12 @@ def common_start(left: Sequence[object], right: Sequence[object]) -> int:
 
 
 def control_ids(tokenizer: PreTrainedTokenizerBase, end: int) -> tuple[int, ...]:
-    """A chat's end of a turn where it is not a special token, and so no control token by itself."""
+    """A chat's end of a turn if it is not a special token, and so not a control token by default."""
     return () if end in text_tokenizer(tokenizer).words.values() else (end,)
 
 
 def _source(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> tuple[str, str]:
-    """A chat template's text and where it comes from."""
+    """A chat template's text and its origin."""
     name = str(tokenizer.name_or_path or "the tokenizer")
     if settings.chat_template is not None:
         return read_template(settings.chat_template), str(settings.chat_template)

@@ -1,4 +1,4 @@
-"""The one place where a codec is made for a model, so that nothing that belongs around its prompts is forgotten."""
+"""The only place where a codec is made for a model, so that nothing around its prompts is forgotten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """What reads the tokens: a ``LanguageModel``, or what is known of one that is not loaded."""
+    """A model that reads the tokens: a ``LanguageModel``, or a description of one that is not loaded."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -33,7 +33,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnloadedReader:
-    """A model that is not loaded, as far as its prompts depend on it; see ``Reader``."""
+    """A model that is not loaded, with what its prompts depend on; see ``Reader``."""
 
     tokenizer: PreTrainedTokenizerBase
     family: Family
@@ -45,8 +45,8 @@ def codec_for(
 ) -> Codec:
     """Turns a model's prompts into token ids, the same way for training, tasks, suites, harness files and previews.
 
-    Its tokenizer, family and virtual tokens come from the model; a caller must say what is left. A scoring protocol's
-    choices are made on top (``flantune.evaluation.asking.option_scores.scoring_codec``).
+    Tokenizer, family and virtual tokens come from the model; the caller gives the rest. A scoring protocol's choices
+    are applied on top (``flantune.evaluation.asking.option_scores.scoring_codec``).
 
     Args:
         lm: The model.

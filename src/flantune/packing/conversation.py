@@ -1,4 +1,4 @@
-"""Prompts and replies of a chat as ids: rendered whole by the template, tokenized as the tokenizer itself would."""
+"""Prompts and replies of a chat as ids: rendered as a whole, and tokenized as by the tokenizer itself."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 _TOLD = "FLANTUNETOLD"
 _MOST_REPLIES = 8_192
-"""Replies whose ids are remembered: the options of classification tasks come again and again."""
+"""Replies whose ids are cached: the options of classification tasks recur constantly."""
 
 
 class ChatEncoder:
     """Turns prompts and replies into the ids of a chat.
 
-    A prompt's ids are those of ``apply_chat_template(…, add_generation_prompt=True)``; with the reply's they are those
-    of the whole conversation up to its end of turn, where the template asks as it writes (see ``ChatTokens``). Control
-    words in the data stay words.
+    A prompt's ids are those of ``apply_chat_template(…, add_generation_prompt=True)``; together with the reply's they
+    are those of the whole conversation up to its end of turn, if the generation prompt equals what is rendered (see
+    ``ChatTokens``). Control words in the data stay text.
 
     Args:
         tokenizer: The tokenizer.
-        chat: What was found out about its template.
+        chat: What is known about its template.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, chat: ChatTokens) -> None:
@@ -42,18 +42,18 @@ class ChatEncoder:
         self._end_word = str(tokenizer.convert_ids_to_tokens(chat.end))
         self._query = self._asked([QUERY])
         self.apart: set[str] = set()
-        """Replies whose first token would have spanned the border, so that they were tokenized for themselves."""
+        """Replies whose first token would have spanned the border, so that they were tokenized separately."""
         self._context = self._reply_context()
         self._context_ids = self._text.template([self._context])[0]
         self._known: dict[tuple[str, bool], list[int]] = {}
 
     def inputs(self, prompts: Sequence[Prompt], layout: Layout) -> list[Laid]:
-        """The ids of prompts up to where the reply begins; the template's own are marked as such."""
+        """The ids of prompts up to the reply; the template's own are marked as such."""
         texts = [self._prompted(prompt, layout) for prompt in prompts]
         return [self._laid(ids) for ids in self._text.template(texts)]
 
     def replies(self, texts: Sequence[str], *, with_end: bool) -> list[list[int]]:
-        """The ids of replies as they follow a prompt, with the end of the turn or without."""
+        """The ids of replies after a prompt, with or without the end of the turn."""
         if len(self._known) > _MOST_REPLIES:
             self._known.clear()
         fresh = [text for text in dict.fromkeys(texts) if (text, with_end) not in self._known]
@@ -64,7 +64,7 @@ class ChatEncoder:
         return [self._known[text, with_end] for text in texts]
 
     def _prompted(self, prompt: Prompt, layout: Layout) -> str:
-        """A prompt as the template asks it: its conversation as messages, where it is nothing else."""
+        """A prompt for the template: its conversation as messages, if it consists of nothing else."""
         conversation = prompt.conversation
         if conversation is None or not conversation.is_bare or prompt.exemplars:
             return self._asked([self._guarded(turn) for turn in self._turns(prompt, layout)])
@@ -74,7 +74,7 @@ class ChatEncoder:
 
     @cached_property
     def _takes_system(self) -> bool:
-        """Whether the template writes a system message; some refuse it, some leave it out."""
+        """Whether the template writes a system message; some refuse it, others ignore it."""
         try:
             return _TOLD in self._template.render([QUERY], asks=True, system=_TOLD)
         except TemplateError:
@@ -89,7 +89,7 @@ class ChatEncoder:
             return False
 
     def _turns(self, prompt: Prompt, layout: Layout) -> list[str]:
-        """What user and assistant say by turns, the query last."""
+        """The alternating turns of user and assistant, the query last."""
         if not self.chat.has_turns or prompt.frame is not None:
             return [inputs_text(prompt, layout, eos_token=EOS_MARK)]
         solved = [text for exemplar in prompt.exemplars for text in (exemplar.inputs, exemplar.targets)]
@@ -101,7 +101,7 @@ class ChatEncoder:
 
     def _asked(self, turns: Sequence[str], *, system: str | None = None, is_opened: bool = False) -> str:
         text = self._template.render(turns, asks=True, system=system, is_opened=is_opened) + self.chat.opening
-        # A separator may hold the end of a turn: there it is control, unlike in the data.
+        # A separator may contain the end of a turn; there it is a control token, unlike in the data.
         return text.replace(EOS_MARK, self._end_word)
 
     def _laid(self, ids: list[int]) -> Laid:
@@ -112,7 +112,7 @@ class ChatEncoder:
         return Laid(before=tuple(ids[:start]), inner=inner, after=tuple(room[len(room) - end :]))
 
     def _body(self, reply: str, *, with_end: bool) -> str:
-        """A reply as the template writes it, from where the prompt ends."""
+        """A reply as rendered by the template, from the end of the prompt."""
         chat, guarded = self.chat, self._text.guard(reply)
         asked, whole = self._query, self._template.render([QUERY, guarded])
         start = asked if whole.startswith(asked) else chat.said
@@ -121,7 +121,7 @@ class ChatEncoder:
             body = body.removeprefix(chat.skipped)
         lead = chat.said.removeprefix(asked) if not chat.is_asked_otherwise and chat.said.startswith(asked) else ""
         is_whole = whole.startswith(start) and whole.endswith(chat.behind) and _squeezed(guarded) in _squeezed(body)
-        # Targets are never cut, also where a template leaves a part of them out.
+        # Targets are never cut, even if a template omits a part of them.
         body = body if is_whole else lead + guarded.strip()
         if with_end:
             return body + chat.ending
@@ -133,7 +133,7 @@ class ChatEncoder:
         if whole[:length] == self._context_ids:
             rest = whole[length:]
         else:
-            # A token would span the border. What is asked stays as it is, and the reply is tokenized for itself.
+            # A token would span the border. The prompt is unchanged, and the reply is tokenized separately.
             self.apart.add(reply)
             rest = self._apart(body)
         if with_end and not self.chat.ending:
@@ -141,7 +141,7 @@ class ChatEncoder:
         return rest
 
     def _apart(self, body: str) -> list[int]:
-        """A reply's ids for itself, without the blank that some tokenizers put before a text."""
+        """A reply's ids by itself, without the space that some tokenizers put before a text."""
         for context in ("\n", ":", "a", "1", self._end_word):
             alone, both = self._text.template([context, context + body])
             if both[: len(alone)] == alone:
@@ -149,10 +149,10 @@ class ChatEncoder:
         return self._text.template([body])[0]
 
     def _reply_context(self) -> str:
-        """The end of a prompt, as far as it can share in a reply's tokens: from its last control token on.
+        """The end of a prompt, as far as it can affect a reply's tokens: from its last control token on.
 
-        Where no control token stands between the user's words and the reply, the whole prompt of a made-up query: its
-        words are too far away to change a reply's tokens.
+        If there is no control token between the user's text and the reply, the whole prompt of a made-up query, whose
+        text is too far away to change a reply's tokens.
         """
         asked = self._query
         query = asked.rindex(QUERY) + len(QUERY)

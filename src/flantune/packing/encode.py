@@ -1,4 +1,4 @@
-"""Prompts as token ids: inputs and targets apart, special tokens exactly once, targets never cut."""
+"""Prompts as token ids: inputs and targets separately, special tokens exactly once, targets never cut."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 class Codec:
     """Turns prompts into token ids for one tokenizer and one family of models.
 
-    Inputs and targets are tokenized apart. BOS comes once, at the start of decoder-only inputs, where the tokenizer
-    itself would put it; EOS once at each target's end, and at the end of encoder-decoder inputs. Words of the data
-    that look like special tokens stay words.
+    Inputs and targets are tokenized separately. BOS occurs once, at the start of decoder-only inputs, if the tokenizer
+    itself would add it; EOS once at each target's end, and at the end of encoder-decoder inputs. Text in the data that
+    looks like a special token stays text.
 
-    Too long inputs lose exemplars first, from the end, then their middle. Targets are never cut: a prompt with a
+    Overlong inputs lose exemplars first, from the end, then their middle. Targets are never cut: a prompt with a
     target beyond ``max_target_tokens`` is left out and counted. All this is the default; scoring protocols choose
     differently, from ``score_eos`` to ``joint_cut``.
 
@@ -45,15 +45,16 @@ class Codec:
         max_row_tokens: Longest inputs with one target (decoder-only); None: the sum of the two above.
         score_eos: Targets end with EOS.
         inputs_eos: Encoder-decoder inputs end with EOS.
-        drops_exemplars: Too long inputs lose exemplars before anything else.
-        truncation: What goes of inputs still too long: their middle, their left end, or the prompt (counted).
+        drops_exemplars: Overlong inputs lose exemplars before anything else.
+        truncation: What is cut from inputs that are still too long: their middle, their left end, or the whole prompt
+            (counted).
         tokenization: "joint": the target separator and what follows it are tokenized together with the inputs
             (decoder-only; see ``flantune.packing.joint``).
-        joint_cut: Where jointly tokenized inputs end: where they first differ from the inputs' own tokens, or after
-            as many tokens as the inputs have alone, whatever they are.
+        joint_cut: Where jointly tokenized inputs end: where they first differ from the inputs' own tokens, or after the
+            number of tokens that the inputs have alone.
         prefix: Ids before all inputs, never cut: a model's virtual tokens (``LanguageModel.prefix_tokens``).
         chat: Ids of a chat template around the inputs, never cut; its end of a turn ends the targets (decoder-only).
-            It has the last word on BOS, and takes the place of the target separator.
+            It determines BOS, and replaces the target separator.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -79,7 +80,7 @@ class Codec:
 
     @cached_property
     def framing(self) -> Framing:
-        """Texts to ids, with what belongs around them."""
+        """Turns texts into ids, with everything around them."""
         return Framing(
             tokenizer=self.tokenizer,
             family=self.family,
@@ -105,7 +106,7 @@ class Codec:
 
     @property
     def eos_token(self) -> int:
-        """Id of what ends a target: the end of the sequence or, of a chat, of a turn."""
+        """Id of the token that ends a target: the end of the sequence or, in a chat, of a turn."""
         return self.framing.eos_token
 
     @property
@@ -115,12 +116,11 @@ class Codec:
         return int(self.eos_token if token is None else token)
 
     def encode_prompts(self, prompts: Sequence[Prompt], *, continuations: Continuations) -> Encoded:
-        """Token ids of each prompt's inputs and of what may follow them.
+        """Token ids of each prompt's inputs and continuations.
 
         Args:
             prompts: The prompts; all are tokenized together.
-            continuations: Follow the inputs with the prompt's ``targets``, with each of its ``options``, or with
-                nothing (to let the model write).
+            continuations: The prompt's ``targets``, each of its ``options``, or nothing (to let the model write).
 
         Returns:
             The encoded prompts in order, with None for those dropped, and counts.
@@ -130,7 +130,7 @@ class Codec:
         return prefixed(encoded, self.prefix) if self.prefix else encoded
 
     def _encode(self, prompts: Sequence[Prompt], texts: Sequence[tuple[str, ...]]) -> Encoded:
-        """Encodes prompts with the texts that may follow them, without prefix."""
+        """Encodes prompts with their continuations, without prefix."""
         framing = self.framing
         if self.tokenization == "joint":
             if self.family == "decoder-only" and any(texts):
@@ -153,11 +153,11 @@ class Codec:
 
 
 def border_mismatches(codec: Codec, prompts: Sequence[Prompt]) -> float:
-    """Share of prompts whose inputs and targets tokenized together give other tokens than tokenized apart.
+    """Share of prompts whose inputs and targets have other tokens if tokenized together than if separately.
 
-    Tokenizing apart is what makes one prompt serve both families and a target's tokens independent of its prompt. A
-    high share says that a pretrained decoder-only model meets answers in a form it seldom saw; a separator that ends
-    in a line break keeps it near zero for byte-level tokenizers.
+    Separate tokenization makes one prompt usable by both families, and a target's tokens independent of its prompt. A
+    high share means that a pretrained decoder-only model meets answers in a form it has rarely seen; a separator that
+    ends in a line break keeps it near zero for byte-level tokenizers.
     """
     if not prompts:
         return 0.0

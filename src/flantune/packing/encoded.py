@@ -17,8 +17,8 @@ Truncation = Literal["middle", "left", "drop"]
 JointCut = Literal["common", "length"]
 
 EOS_MARK = "\ue000eos\ue000"
-"""Stands for the end-of-sequence token in a text until it is tokenized; private-use characters no data set has, so
-that the word "<eos>" in data stays a word."""
+"""Represents the end-of-sequence token in a text until it is tokenized, with private-use characters that no dataset
+has, so that "<eos>" in the data stays text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Encoded:
 
     @property
     def counts(self) -> Counts:
-        """What happened to all of them together."""
+        """What happened to all prompts together."""
         return sum(self.each, Counts())
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laid:
-    """Inputs before they are fitted.
+    """Inputs before they are fitted to the budget.
 
     Attributes:
         before: Ids that are never cut: what a chat template writes before the user's words.
@@ -73,8 +73,8 @@ class FittedInputs:
     Attributes:
         tokens: Their ids.
         shots: Exemplars left.
-        exemplars_dropped: Exemplars that had to go.
-        is_shortened: Whether tokens had to go, too.
+        exemplars_dropped: Exemplars that were dropped.
+        is_shortened: Whether tokens were cut too.
     """
 
     tokens: list[int]
@@ -84,12 +84,12 @@ class FittedInputs:
 
 
 def id_array(tokens: Sequence[int]) -> Int32:
-    """Ids as the arrays that packs are made of."""
+    """Ids as an array, as used in packs."""
     return np.asarray(tokens, dtype=np.int32)
 
 
 def common_length(left: Sequence[int] | Int32, right: Sequence[int] | Int32) -> int:
-    """How many first tokens are the same.
+    """The length of the common beginning.
 
     >>> common_length([1, 2, 3], [1, 2, 4, 5])
     2

@@ -1,4 +1,4 @@
-"""What is around the words of a prompt (special tokens, separators, a chat, virtual tokens), and words as ids."""
+"""What surrounds the text of a prompt (special tokens, separators, a chat, virtual tokens), and text as ids."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
-    """Turns the texts of prompts into ids with what belongs around them, whatever their length.
+    """Turns the texts of prompts into ids with everything around them, regardless of length.
 
     Attributes are those of ``flantune.packing.encode.Codec`` under the same names.
     """
@@ -40,7 +40,7 @@ class Framing:
 
     @cached_property
     def eos_token(self) -> int:
-        """Id of the end-of-sequence token; of a chat, of the token that ends a turn.
+        """Id of the end-of-sequence token or, in a chat, of the token that ends a turn.
 
         Raises:
             ModelError: The tokenizer has none.
@@ -56,29 +56,29 @@ class Framing:
 
     @cached_property
     def adds_eos(self) -> bool:
-        """Whether the tokenizer, left alone, ends a text with EOS (found by trying)."""
+        """Whether the tokenizer by default ends a text with EOS (found by trying)."""
         return list(self.tokenizer("a")["input_ids"])[-1:] == [self.eos_token]
 
     @cached_property
     def inputs_start(self) -> tuple[int, ...]:
-        """BOS where decoder-only inputs start with it; a chat template brings its own."""
+        """BOS if decoder-only inputs start with it; a chat template has its own."""
         is_wanted = self.family == "decoder-only" and self.chat is None
         return bos_added(self.tokenizer) if is_wanted else ()
 
     @cached_property
     def first_token(self) -> int:
-        """What comes before a text without any context: BOS, or EOS where there is no BOS."""
+        """The token before a text without context: BOS, or EOS if there is no BOS."""
         bos = self.tokenizer.bos_token_id
         return self.eos_token if bos is None else int(bos)
 
     @property
     def target_end(self) -> tuple[int, ...]:
-        """EOS where targets end with it."""
+        """EOS if targets end with it."""
         return (self.eos_token,) if self.score_eos else ()
 
     @cached_property
     def chat_encoder(self) -> ChatEncoder | None:
-        """What makes prompts and replies of a chat; None without one."""
+        """The encoder of prompts and replies in a chat; None without a chat."""
         return ChatEncoder(self.tokenizer, self.chat) if self.chat is not None else None
 
     @cached_property
@@ -106,7 +106,7 @@ class Framing:
         return [Laid(inner=[*self.inputs_start, *ids, *eos]) for ids in self.layout_ids(texts)]
 
     def inputs_apart(self, prompts: Sequence[Prompt]) -> list[Laid]:
-        """The same for prompts with a frame and no exemplars, what may not be cut tokenized for itself."""
+        """The same for prompts with a frame and no exemplars; parts that are never cut are tokenized separately."""
         wholes = self.inputs(prompts)
         parts = []
         for prompt in prompts:
@@ -125,16 +125,16 @@ class Framing:
         ]
 
     def targets(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of what follows inputs, with what ends it."""
+        """The ids of continuations, with their end."""
         if self.chat_encoder is not None:
             return self.chat_encoder.replies(texts, with_end=self.score_eos)
         return [[*ids, *self.target_end] for ids in self.text_ids(texts)]
 
     def context_text(self, prompt: Prompt) -> str:
-        """What comes before the target, with the layout's "<eos>" marked; without chat template."""
+        """The text before the target, with the layout's "<eos>" marked; without chat template."""
         text = inputs_text(prompt, self.layout, eos_token=EOS_MARK)
         if self.tokenization == "joint":
-            # The separator and the spaces before it belong to what is scored.
+            # The separator and the spaces before it are part of what is scored.
             return text.rstrip()
         is_plain = self.family == "decoder-only" and self.chat is None
         return text + (self._to_target(prompt) if is_plain else "")
@@ -146,14 +146,14 @@ class Framing:
         return tuple(between + option for option in options)
 
     def _to_target(self, prompt: Prompt) -> str:
-        """The target separator; nothing where the prompt holds it."""
+        """The target separator; nothing if the prompt contains it."""
         return "" if prompt.frame is not None else self.layout.target_separator.replace(EOS_WORD, EOS_MARK)
 
 
 def prefixed(encoded: Encoded, ids: Sequence[int]) -> Encoded:
     """Each prompt with these ids before its inputs, and counted among its input tokens.
 
-    As positions of the prompt itself they are packed with it, and no other prompt sees them.
+    They are positions of the prompt: packed with it, and not seen by other prompts.
     """
     first = id_array(ids)
     each = tuple(

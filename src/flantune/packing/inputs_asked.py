@@ -1,4 +1,4 @@
-"""Packs in which the tokens of the inputs are asked for, too: for loss on whole prompts."""
+"""Packs in which input tokens are targets too: for loss on whole prompts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def with_inputs_asked(pack: DecoderPack) -> DecoderPack:
-    """The pack with one more target for each token of the inputs but the first of a prompt, which nothing precedes.
+    """The pack with an additional target for each input token, except the first of a prompt, which nothing precedes.
 
-    The targets that were there come first, in their order; a token of the inputs belongs to the item of its prompt.
+    The original targets come first, in their order; an input token belongs to the item of its prompt.
 
     >>> from flantune.packing.arrays import pack_decoder_only
     >>> from flantune.packing.packs import EncodedPrompt

@@ -1,4 +1,4 @@
-"""Inputs and options tokenized together, as a pretrained model would have met them, and cut into the two again."""
+"""Inputs and options tokenized together, as a pretrained model would have met them, and split again."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def encode_joint(
 ) -> Encoded:
     """Token ids of prompts whose options are tokenized together with them.
 
-    Spaces at the end of the inputs and the target separator go with the option. What is tokenized together is cut
-    where the inputs' own tokens end. Where a token spans that border (counted as ``borders_merged``), the tokens of
-    the inputs that changed are scored as part of every option, so that all options stand for the same text; with
-    ``joint_cut="length"`` the cut stays at the number of tokens that the inputs have alone.
+    Spaces at the end of the inputs and the target separator go with the option. The joint tokens are split where the
+    inputs' own tokens end. If a token spans that border (counted as ``borders_merged``), the changed input tokens are
+    scored as part of every option, so that all options represent the same text; with ``joint_cut="length"`` the split
+    stays at the number of tokens that the inputs have alone.
 
     Args:
         prompts: The prompts.
-        options: The texts that may follow each.
-        framing: What tokenizes; decoder-only.
+        options: The possible continuations of each.
+        framing: Tokenizes; decoder-only.
         budget: How long inputs and options may be.
-        joint_cut: Where what is tokenized together is cut.
+        joint_cut: Where the joint tokens are split.
     """
     texts = [framing.separated(*pair) for pair in zip(prompts, options, strict=True)]
     pieces = iter(framing.layout_ids([text for group in texts for text in group]))
@@ -61,7 +61,7 @@ def encode_joint(
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """A prompt's options tokenized together with it, and cut.
+    """A prompt's options tokenized together with it, and split.
 
     Attributes:
         contexts: Tokens before each option's own.
@@ -82,7 +82,7 @@ class _Joined:
         is_merged = any(length < len(context) for length in common)
         by_length = joint_cut == "length" and all(len(whole) > len(context) for whole in wholes)
         cut = len(context) if by_length else min(common, default=len(context))
-        # Something must stand before the first token that is scored.
+        # Something must precede the first token that is scored.
         before = start or (() if cut else (framing.first_token,))
         return cls(
             tuple([*before, *whole[:cut]] for whole in wholes),

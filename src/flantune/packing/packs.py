@@ -1,4 +1,4 @@
-"""Prompts as arrays: what encoding hands to packing, and packing to the model."""
+"""Prompts as arrays: what encoding passes to packing, and packing to the model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from flantune.types import Int32
 
 if TYPE_CHECKING:
-    # Shapes in signatures; tests compare them with real arrays, nothing looks at them otherwise.
+    # Shapes in signatures; only tests compare them with real arrays.
     from jaxtyping import Int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPrompt:
-    """A prompt as token ids, inputs and targets apart, special tokens in place.
+    """A prompt as token ids, inputs and targets separately, with special tokens.
 
     Decoder-only: ``inputs`` is BOS (if the tokenizer wants one), the text and the separator; encoder-decoder: the
     text and EOS. Either way each of ``targets`` ends with EOS.
@@ -22,7 +22,7 @@ class EncodedPrompt:
     Attributes:
         inputs: Token ids of the context, shape [n].
         targets: One entry per continuation, each [m_k]. Training has exactly one; rank classification one an option.
-        contexts: Where continuations follow different contexts, the one of each; empty: all follow ``inputs``.
+        contexts: If continuations follow different contexts, the context of each; empty: all follow ``inputs``.
     """
 
     inputs: Int[Int32, " tokens"]
@@ -32,7 +32,7 @@ class EncodedPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTokens:
-    """Where in a pack the model is asked for a token: parallel arrays, one entry per target token.
+    """Where in a pack the model predicts a target: parallel arrays, one entry per target token.
 
     ``position`` is the place whose hidden state predicts ``token`` — not always the place to its left, since several
     continuations can branch off one context.
@@ -80,7 +80,7 @@ class EncoderDecoderPack:
         decoder_tokens: [rows, decoder length], each continuation shifted right after the start token.
         decoder_segments: [rows, decoder length].
         decoder_contexts: [rows, decoder length].
-        targets: The tokens asked for.
+        targets: The target tokens.
     """
 
     encoder_tokens: Int[Int32, "rows read"]
@@ -102,13 +102,13 @@ class Counts:
         prompts: Prompts laid out.
         input_tokens: Real input tokens (encoder side, or context of a decoder-only row).
         target_tokens: Real target tokens, each of which carries loss.
-        positions: Positions computed: padding is among them where the model computes it.
+        positions: Positions computed, including padding if the model computes it.
         exemplars_dropped: Exemplars left out to meet the token budget.
         inputs_shortened: Prompts whose inputs were cut.
-        prompts_dropped: Prompts left out whole, since their target alone exceeds the budget.
-        borders_merged: Prompts in which a token spans the border of inputs and option, when tokenized together.
-        answers_unknown: Prompts with an answer or option that the tokenizer cannot write: the unknown token is in it.
-        options_alike: Prompts of which two options of different texts have the same tokens, so that they always tie.
+        prompts_dropped: Prompts left out, since their target alone exceeds the budget.
+        borders_merged: Prompts in which a token spans the border of inputs and option, if tokenized together.
+        answers_unknown: Prompts with an answer or option that the tokenizer cannot represent: it has the unknown token.
+        options_alike: Prompts with two different options that have the same tokens, so that they always tie.
     """
 
     prompts: int = 0
@@ -127,7 +127,7 @@ class Counts:
 
     @property
     def fill(self) -> float:
-        """Share of the positions computed that hold a real token, between 0 and 1."""
+        """Share of the positions computed that have a real token, between 0 and 1."""
         return (self.input_tokens + self.target_tokens) / self.positions if self.positions else 0.0
 
 
@@ -142,7 +142,7 @@ class Batch:
         tasks: Task name of each item (see ``TargetTokens.item``).
         rows: Source row of each item.
         counts: What was laid out.
-        seconds: What it took to make, from rendering to arrays.
+        seconds: Seconds it took to make, from rendering to arrays.
     """
 
     cursor: int

@@ -1,4 +1,4 @@
-"""The text of each token, such that all of them together are the text."""
+"""The text of each token, which together are the text."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _BROKEN = "\ufffd"
-"""What a decoder shows for a part of a character."""
+"""What a decoder shows for an incomplete character."""
 _LONGEST_CHARACTER = 4
-"""Bytes of one, and so tokens at most that hold a part of it."""
+"""Bytes of a character, and so the most tokens that share one."""
 
 
 def text_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> tuple[str, ...]:
-    """The text that each token stands for, its spaces with it.
+    """The text of each token, with its spaces.
 
-    Decoded alone, a token of many tokenizers loses the space before it, and a missing space cannot be told from one
-    that is there. So each is decoded after another. A character of several tokens comes where its last one does.
+    Decoded alone, a token of many tokenizers loses the space before it, and a missing space cannot be distinguished
+    from an existing one. So each is decoded after another. A character of several tokens is shown at its last one.
 
     Args:
         tokenizer: The tokenizer.
-        tokens: Ids; special ones are shown.
+        tokens: Ids; special tokens are shown.
     """
     anchor = text_tokenizer(tokenizer).data(["a"])[0][-1:]
     alone = decode(tokenizer, anchor, shows_special=True)

@@ -1,4 +1,4 @@
-"""A stream whose draws were made ahead: the same as the live one, read from blocks."""
+"""A stream whose draws were made in advance: the same as the live one, read from blocks."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from flantune.types import Family
 
 _OPEN_BLOCKS = 2
-"""Blocks held in memory: a batch that crosses the border of two looks at both."""
+"""Blocks held in memory: a batch may cross the border of two."""
 
 
 class PreparedStream:
-    """Draws from the blocks of a folder; those that are not there are made as they are needed.
+    """Draws from the blocks of a folder; missing ones are made as needed.
 
-    Either way they are the same draws, so batches, cursors and weights do not depend on what was prepared. A block
-    that was made from something else is refused, and so is one in which one of three draws is another than the one made
-    now. A damaged one counts as not there.
+    Either way the draws are the same, so batches, cursors and weights do not depend on what was prepared. A block made
+    from something else is refused, and so is one in which one of three draws differs from the live one. A damaged block
+    counts as missing.
 
     Args:
         live: The stream that the draws were made from.
-        folder: Where the blocks lie.
+        folder: Folder of the blocks.
         identity: What the live stream's draws are made from (``BlockHead.identity``).
-        note: Told of damaged blocks.
+        note: Called about damaged blocks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PreparedStream:
         """``count`` draws from number ``first`` on.
 
         Raises:
-            PackingError: A block holds other draws than this stream's.
+            PackingError: A block has draws of another stream.
         """
         made: list[EncodedDraw] = []
         while len(made) < count:
@@ -75,10 +75,10 @@ class PreparedStream:
         return made
 
     def check(self) -> int:
-        """Makes sure that the folder holds blocks of this stream; returns how many follow each other from the first.
+        """Makes sure that the folder has blocks of this stream; returns how many are consecutive from the first.
 
         Raises:
-            PackingError: It holds none, or others.
+            PackingError: It has none, or those of another stream.
         """
         found = sorted(self.folder.glob("block-*.parquet"))
         if not found:
@@ -87,7 +87,7 @@ class PreparedStream:
         count = 0
         while block_path(self.folder, count).exists():
             count += 1
-        with suppress(BrokenBlockError):  # said when it is its turn
+        with suppress(BrokenBlockError):  # reported when it is used
             check_identity(read_head(found[0]).identity, self.identity, where=str(found[0]))
         return count
 
@@ -126,7 +126,7 @@ class PreparedStream:
         return block
 
     def _compare(self, block: Block, *, where: str) -> None:
-        """Makes some draws and compares: what no fingerprint knows of, such as another library, shows here."""
+        """Makes some draws and compares: this detects what no fingerprint covers, such as another library."""
         first = block.head.number * BLOCK_DRAWS
         for place in (0, BLOCK_DRAWS // 2, BLOCK_DRAWS - 1):
             (live,) = self.live.draws(first + place, 1)
@@ -139,7 +139,7 @@ _AGAIN = "remove the folder and prepare again, or leave data.prepared out"
 
 
 def check_identity(found: Mapping[str, str], wanted: Mapping[str, str], *, where: str, hint: str = _AGAIN) -> None:
-    """Makes sure that draws were made from the same.
+    """Makes sure that draws were made from the same inputs.
 
     Raises:
         PackingError: They were not; the message names what differs.

@@ -1,4 +1,4 @@
-"""Which process trains on which micro-batch of a step: even work, computed alike by every process."""
+"""Which process trains on which micro-batch of a step: even work, computed identically by every process."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 HIDDEN_SIZE = 1024
-"""Assumed where the model's is not known."""
+"""Assumed if the model's is unknown."""
 ATTENTION_SPAN = 6
-"""Attention costs as much as all linear layers together at this many times the hidden size positions a row."""
+"""Attention costs as much as all linear layers together if a row has this many times the hidden size in positions."""
 GOOD_BALANCE = 0.9
-"""Micro-batches are cut finer until the busiest process has at most a tenth more work than the mean."""
+"""Micro-batches are divided until the busiest process has at most a tenth more work than the mean."""
 
 
 def layout_cost(rows: int, sides: Sequence[int], *, hidden_size: int = HIDDEN_SIZE) -> int:
     """Work of rows of these widths: linear in the positions, and attention's square of the width on top.
 
-    Cross attention of an encoder-decoder costs the product of the sides. A whole number, so that every machine finds
-    the same; only ratios mean something.
+    Cross attention of an encoder-decoder costs the product of the sides. A whole number, so that every machine computes
+    the same; only ratios are meaningful.
 
     >>> layout_cost(2, [600], hidden_size=100), layout_cost(4, [300], hidden_size=100)
     (1440000, 1080000)
@@ -41,7 +41,7 @@ def layout_cost(rows: int, sides: Sequence[int], *, hidden_size: int = HIDDEN_SI
 
 
 def pack_cost(pack: Pack, *, hidden_size: int = HIDDEN_SIZE, is_padded: bool = True) -> int:
-    """Work of a laid-out micro-batch: ``layout_cost`` of its rows or, without padding, of each prompt in one alone."""
+    """Work of a laid-out micro-batch: ``layout_cost`` of its rows or, without padding, of each prompt alone."""
     sides = [pack.segments] if isinstance(pack, DecoderPack) else [pack.encoder_segments, pack.decoder_contexts]
     if is_padded:
         return layout_cost(len(sides[0]), [side.shape[1] for side in sides], hidden_size=hidden_size)
@@ -58,12 +58,12 @@ def _prompt_sizes(sides: Sequence[Int32]) -> NDArray[np.int64]:
 
 
 def _costs_alone(sizes: NDArray[np.integer[Any]], hidden_size: int) -> list[int]:
-    """Work of each prompt in a row of its own."""
+    """Work of each prompt in a separate row."""
     return [layout_cost(1, size, hidden_size=hidden_size) for size in sizes.tolist()]
 
 
 def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> list[list[int]]:
-    """Which process gets which micro-batch: the costliest first, each to the process with the least to do.
+    """Which process gets which micro-batch: the costliest first, each to the process with the least work.
 
     >>> assign([5, 4, 3, 3, 3], 2)
     [[0, 3], [1, 2, 4]]
@@ -72,7 +72,7 @@ def assign(costs: Sequence[int], processes: int, *, in_rounds: bool = False) -> 
 
     Args:
         costs: Work of each micro-batch.
-        processes: How many processes there are.
+        processes: Number of processes.
         in_rounds: No process gets a second one before all have a first: for processes that must run their
             micro-batches in step.
 
@@ -104,9 +104,9 @@ def balance(costs: Sequence[int], shares: Sequence[Sequence[int]]) -> float:
 def cut_finer(
     groups: Sequence[Rows], sizes: Int32, *, processes: int, hidden_size: int = HIDDEN_SIZE, is_padded: bool = True
 ) -> list[Rows]:
-    """Micro-batches cut in halves, by rows, where that lets several processes share the work evenly.
+    """Micro-batches divided into halves, by rows, if that lets several processes share the work evenly.
 
-    One process keeps its micro-batches as they are. The prompts and so the gradient stay the same.
+    For a single process nothing changes. The prompts, and so the gradient, stay the same.
 
     >>> cut_finer([[[0], [1], [2], [3]]], np.full((4, 1), 100), processes=2)
     [[[0], [1]], [[2], [3]]]
@@ -139,9 +139,9 @@ def cut_finer(
 
 
 def filler(pack: Pack) -> Pack:
-    """The micro-batch with no target token left: a pass that adds nothing to loss and gradient.
+    """The micro-batch without targets: a pass that adds nothing to loss and gradient.
 
-    Processes that hold parts of one model run their passes in step; a process with one fewer takes part with this.
+    Processes that hold parts of one model run their passes in step; one with fewer micro-batches runs this.
     """
     nothing = np.zeros(0, dtype=np.int32)
     return replace(pack, targets=TargetTokens(row=nothing, position=nothing, token=nothing, item=nothing))

@@ -1,4 +1,4 @@
-"""Streams: what batches are made from. Draw i → ids, the same for the same i, whatever was drawn before."""
+"""Streams, from which batches are made. Draw i → ids, the same for the same i, regardless of earlier draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit for draws; those beyond it are left out.
+    """A limit on draws; those beyond it are left out.
 
     Attributes:
         claim: What is true of draws within it, worded to follow "none of the draws".
@@ -33,12 +33,12 @@ class EncodedDraw:
     """One draw of a stream.
 
     Attributes:
-        prompt: Its ids; None where it is left out.
-        counts: What happened to it on its way.
-        task: What it is of, for losses by task.
+        prompt: Its ids; None if it is left out.
+        counts: What happened to it during encoding.
+        task: The name of its task, for losses by task.
         row: Its number in its source, for messages.
         next: Number of the draw after it. A stream may number its draws with gaps.
-        broken: The limit it breaks, for which it is left out; None where it is not.
+        broken: The limit because of which it is left out; None if it is not.
     """
 
     prompt: EncodedPrompt | None
@@ -50,7 +50,7 @@ class EncodedDraw:
 
 
 class Stream(Protocol):
-    """An endless sequence of draws as ids: all that ``Batches`` knows of where they come from."""
+    """An endless sequence of draws as ids: the only interface that ``Batches`` uses."""
 
     @property
     def family(self) -> Family:
@@ -76,11 +76,11 @@ class PromptStream:
 
     Args:
         mixture: ``mixture[i]`` is the prompt of draw i.
-        codec: Turns prompts into tokens; here such that inputs with their target fit a row.
+        codec: Turns prompts into tokens, such that inputs with their target fit into a row.
         row_tokens: Length of a row.
 
     Attributes:
-        limit: What the draws that are left out break.
+        limit: The limit that draws are left out for.
     """
 
     def __init__(self, mixture: PromptSequence, codec: Codec, *, row_tokens: int) -> None:

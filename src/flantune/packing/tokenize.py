@@ -1,10 +1,10 @@
-r"""Text to token ids, such that words of the data are never control and words of a chat template are.
+r"""Text to token ids, such that text of the data is never a control token and that of a chat template is.
 
-A tokenizer knows control tokens, such as ``</s>`` or ``<|im_end|>``, by their text. Where the data holds that text, it
-must be spelled like any other word. Most tokenizers can be told to leave special tokens alone; models that look whole
-pieces up (Unigram, WordLevel, BPE that ignores merges) write the control token all the same. For those, and for text
-that mixes a template's control words with data that holds the same words, a private copy of the tokenizer is made in
-which each control token has a name that no data holds.
+A tokenizer recognizes control tokens, such as ``</s>`` or ``<|im_end|>``, by their text. If the data contains that
+text, it must be tokenized like any other text. Most tokenizers have a setting for this; models that look up whole
+pieces (Unigram, WordLevel, BPE that ignores merges) produce the control token all the same. For those, and for text
+that mixes a template's control words with data that contains the same words, a private copy of the tokenizer is made in
+which each control token has a name that no data contains.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _MADE: WeakKeyDictionary[Any, dict[tuple[object, ...], TextTokenizer]] = WeakKey
 
 
 def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int] = ()) -> TextTokenizer:
-    """The ``TextTokenizer`` of a tokenizer; made once, and anew when tokens were added to it.
+    """The ``TextTokenizer`` of a tokenizer; made once, and again if tokens are added to it.
 
     Args:
         tokenizer: A tokenizer of the transformers library.
-        control: Ids that are control tokens beside the special ones, such as a chat's end of a turn.
+        control: Ids that are control tokens in addition to the special ones, such as a chat's end of a turn.
     """
     made = _MADE.setdefault(tokenizer, {})
     key = (len(tokenizer), tuple(tokenizer.all_special_ids), tuple(control))
@@ -42,17 +42,17 @@ def text_tokenizer(tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], *, shows_special: bool = False) -> str:
-    """The text of token ids, without special tokens unless told, with the spaces as they were written.
+    """The text of token ids, by default without special tokens, with spaces unchanged.
 
-    Some tokenizers tidy spaces before punctuation when they decode ("did n't ." becomes "didn't."), which would lose
-    exact matches of a right answer.
+    Some tokenizers remove spaces before punctuation when decoding ("did n't ." becomes "didn't."), which would lose
+    exact matches of right answers.
     """
     plain: Any = tokenizer
     return str(plain.decode(list(tokens), skip_special_tokens=not shows_special, clean_up_tokenization_spaces=False))
 
 
 def bos_added(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """BOS where the tokenizer, left alone, starts a text with it (found by trying); else nothing."""
+    """BOS if the tokenizer by default starts a text with it (found by trying); otherwise nothing."""
     bos = tokenizer.bos_token_id
     return (int(bos),) if bos is not None and list(tokenizer("a")["input_ids"])[:1] == [bos] else ()
 
@@ -67,7 +67,7 @@ def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) 
 
 
 class TextTokenizer:
-    """Turns text into ids without adding anything, and knows words of the data from those of a template.
+    """Turns text into ids without adding anything, and distinguishes text of the data from that of a template.
 
     Args:
         tokenizer: A tokenizer of the transformers library; never changed.
@@ -75,12 +75,12 @@ class TextTokenizer:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, control: Sequence[int] = ()) -> None:
-        # No reference to the tokenizer where its Rust copy will do: this object lives as long as it does.
+        # Without a reference to the tokenizer if its Rust copy is sufficient: this object lives as long as it does.
         self._backend = _own_copy(tokenizer)
         self._slow = tokenizer if self._backend is None else None
         self.words = control_words(tokenizer, control)
         self._extra = {word for word, at in self.words.items() if at in control}
-        # Nobody who wrote the data can have known these names; no id depends on them.
+        # No author of data can know these names; no id depends on them.
         nonce = secrets.token_hex(8)
         self._renamed = {word: f"\ue001{nonce}x{at}\ue002" for word, at in self.words.items()}
         self._guards = {word: f"\ue003{nonce}x{at}\ue004" for word, at in self.words.items()}
@@ -90,7 +90,7 @@ class TextTokenizer:
         self._is_guard = re.compile(f"\ue003{nonce}x\\d+\ue004")
 
     def data(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of texts in which every word is a word."""
+        """Ids of texts without control words."""
         if self._backend is None:
             return self._slowly(texts, is_data=True)
         backend, words = self._strict if self._leaks else self._spelling, self._word_ids
@@ -101,13 +101,13 @@ class TextTokenizer:
         return [next(others) if ids is None else ids for ids in found]
 
     def guard(self, text: str) -> str:
-        """The text with its control words marked as words, to be put into a template."""
+        """The text with its control words marked as plain text, for insertion into a template."""
         return self._is_control.sub(lambda found: self._guards[found[0]], text)
 
     def template(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of texts whose control words are control, but for those that ``guard`` has marked.
+        """Ids of texts with control words, except those that ``guard`` has marked.
 
-        Without marks they are what the tokenizer itself makes of the text.
+        Without marks they are the tokenizer's own.
         """
         if self._backend is None:
             return [self._in_pieces(text) for text in texts]
@@ -130,7 +130,7 @@ class TextTokenizer:
         control = set(self.words.values())
         for at, text in enumerate(texts):
             if sum(token in control for token in found[at]) < len(self._is_control.findall(text)):
-                # The tokenizer itself does not know its control words everywhere: then what it makes of them counts.
+                # The tokenizer itself does not always recognize its control words; then its own result counts.
                 found[at] = self._in_pieces(text)
         return found
 
@@ -144,7 +144,7 @@ class TextTokenizer:
         return word_ids(self._strict if self._leaks else self._spelling)
 
     def _between_controls(self, text: str) -> list[int] | None:
-        """Ids of a text whose control words are control, word by word; None where that is not known to be the same."""
+        """Ids of a text with control words, word by word; None if that might not be the same."""
         words = self._words_between
         if words is None:
             return None
@@ -157,7 +157,7 @@ class TextTokenizer:
         return ids
 
     def _parts(self, text: str) -> list[str]:
-        """Control words and what comes between them."""
+        """Control words and the texts between them."""
         parts, end = list[str](), 0
         for found in self._is_control.finditer(text):
             parts += [text[end : found.start()], found[0]]
@@ -166,7 +166,7 @@ class TextTokenizer:
 
     @cached_property
     def _words_between(self) -> WordIds | None:
-        """Finds the ids of what comes between control words; None where a control word changes what is beside it."""
+        """Finds the ids of texts between control words; None if a control word affects its neighbors."""
         words, added = self._word_ids, self._backend.get_added_tokens_decoder()
         plain = {one.content: at for at, one in added.items() if one.special and not (
             one.normalized or one.lstrip or one.rstrip or one.single_word)}  # fmt: skip
@@ -175,14 +175,14 @@ class TextTokenizer:
 
     @cached_property
     def _spelling(self) -> Any:
-        """A copy that takes special tokens for words."""
+        """A copy that treats special tokens as text."""
         spelling = copy.deepcopy(self._backend)
         spelling.encode_special_tokens = True
         return spelling
 
     @cached_property
     def _leaks(self) -> bool:
-        """Whether the text of a control token still becomes that token, found by trying."""
+        """Whether the text of a control token still produces that token, found by trying."""
         if self._extra:
             return True
         return any(
@@ -193,13 +193,13 @@ class TextTokenizer:
 
     @cached_property
     def _normalizes(self) -> bool:
-        """Whether other text becomes a control token once it is normalized, full-width signs say."""
+        """Whether other text, such as full-width characters, is normalized to a control token."""
         added = self._backend.get_added_tokens_decoder().values()
         return self._backend.normalizer is not None and any(one.special and one.normalized for one in added)
 
     @cached_property
     def _strict(self) -> Any:
-        """A copy in which control tokens have names that no data holds."""
+        """A copy in which control tokens have names that no data contains."""
         from tokenizers import Tokenizer
 
         described = json.loads(self._backend.to_str())
@@ -218,7 +218,7 @@ class TextTokenizer:
         return [list(map(int, ids)) for ids in encoded["input_ids"]]
 
     def _in_pieces(self, text: str) -> list[int]:
-        """Words that ``guard`` has marked are tokenized apart from the text around them."""
+        """Words that ``guard`` has marked are tokenized separately from the text around them."""
         ids: list[int] = []
         for part in filter(None, re.split(f"({self._is_guard.pattern})", text)):
             if part in self._unguarded:
@@ -231,7 +231,7 @@ class TextTokenizer:
 
 
 def _own_copy(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """A private copy of the Rust tokenizer: no truncation, no padding; None where there is none."""
+    """A private copy of the Rust tokenizer, without truncation and padding; None if there is none."""
     shared = getattr(tokenizer, "backend_tokenizer", None)
     if shared is None:
         return None
@@ -247,7 +247,7 @@ def _encode(backend: Any, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _renamed(described: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """A tokenizer's description with other names for some tokens, and the same ids."""
+    """A tokenizer's description with new names for some tokens, and the same ids."""
     for token in described["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
     model = described["model"]
@@ -260,12 +260,12 @@ def _renamed(described: dict[str, Any], names: dict[str, str]) -> dict[str, Any]
         model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
     if "merges" in model:
         model["merges"] = [merge for merge in model["merges"] if not _makes(merge, names)]
-    # It would only add special tokens, by their old names.
+    # It would only add special tokens, under their old names.
     described["post_processor"] = None
     return described
 
 
 def _makes(merge: Any, names: dict[str, str]) -> bool:
-    """Whether a merge of two pieces takes or makes a token of another name now."""
+    """Whether a merge of two pieces uses or makes a renamed token."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left in names or right in names or left + right in names

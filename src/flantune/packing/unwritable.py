@@ -1,4 +1,4 @@
-"""Answers that a tokenizer cannot write: an unknown token in them, or two options with the same tokens."""
+"""Answers that a tokenizer cannot represent: with an unknown token, or two options with the same tokens."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The id of what a tokenizer does not know; None where it knows everything.
+    """The id of the unknown token; None if the tokenizer can represent everything.
 
-    Byte-level tokenizers often name their end of sequence as the unknown token too, and never write it as that.
+    Byte-level tokenizers often name their end of sequence as the unknown token too, but never use it as such.
     """
     token = tokenizer.unk_token_id
     others = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
@@ -27,12 +27,12 @@ def unknown_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def with_unwritable(encoded: Encoded, texts: Sequence[Sequence[str]], *, unknown: int | None) -> Encoded:
-    """The encoded prompts, with a note in their counts where an answer cannot be written.
+    """The encoded prompts, with answers that cannot be represented in their counts.
 
     Args:
         encoded: The prompts.
-        texts: What follows each.
-        unknown: The unknown token's id; None: the tokenizer knows everything.
+        texts: The continuations of each.
+        unknown: The unknown token's id; None: the tokenizer can represent everything.
     """
     each = list(encoded.each)
     for at, (prompt, words) in enumerate(zip(encoded.prompts, texts, strict=True)):
@@ -46,7 +46,7 @@ def with_unwritable(encoded: Encoded, texts: Sequence[Sequence[str]], *, unknown
 
 
 def alike(prompt: EncodedPrompt, texts: Sequence[str]) -> tuple[str, str] | None:
-    """Two options of different texts with the same tokens, so that no score can tell them apart; None without."""
+    """Two different options with the same tokens, so that no score can distinguish them; None if there are none."""
     seen: dict[bytes, str] = {}
     contexts = prompt.contexts or (prompt.inputs[:0],) * len(prompt.targets)
     for context, target, text in zip(contexts, prompt.targets, texts, strict=True):

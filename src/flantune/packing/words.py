@@ -1,12 +1,12 @@
-r"""Ids of plain text word by word, each word's found once: those of the tokenizer itself, in a fraction of the time.
+r"""Ids of plain text, found once for each word: the tokenizer's own ids in a fraction of the time.
 
-Most tokenizers first cut a text into words, by a pattern or at blanks, and then find the ids of each word by itself.
-Cutting is cheap, finding ids is not, and most words come again. So the cutting is done here, and the tokenizer's own
-model is asked for the ids of those words alone that it was not asked for before.
+Most tokenizers first split a text into words, by a pattern or at spaces, and then find the ids of each word
+independently. Splitting is cheap, finding ids is not, and most words recur. So the splitting is done here, and the
+tokenizer's own model is only called for new words.
 
-This holds for tokenizers whose way of cutting is known (``word_ids`` reads it from their description), and for text of
-well-known characters: ASCII, and letters and punctuation of Latin, Greek and Cyrillic script on whose kind the
-tokenizer was found to agree, by trying each. With anything else the tokenizer is left alone.
+This works for tokenizers with a known way of splitting (``word_ids`` reads it from their description), and for text of
+plain characters: ASCII, and letters and punctuation of Latin, Greek and Cyrillic script that the tokenizer was found to
+classify in the same way, by trying each. For anything else the tokenizer itself is used.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from itertools import chain
 from typing import Any
 
 MARK = "\u2581"
-"""SentencePiece's sign for a blank."""
+"""SentencePiece's mark for a space."""
 
 _SPACE = "\t\n\r "
 _ASCII = _SPACE + "".join(map(chr, range(33, 127)))
-# Without what folds to an ASCII letter, is invisible, or is put together from two.
+# Without characters that fold to an ASCII letter, are invisible, or are composed of two.
 _FURTHER = "".join(map(chr, (*range(0xA1, 0xAD), *range(0xAE, 0x17F), *range(0x391, 0x3CA), *range(0x410, 0x450))))
 _PUNCTUATION = "\u2010\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026\u20ac"
 
 _NOBODY = "\ue005"
-"""Stands in for a class that no plain character is in."""
+"""Represents a class without plain characters."""
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _BY_CHARACTER = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Precompiled"}
-"""Normalizers that look at one ASCII character at a time."""
+"""Normalizers that process ASCII characters one by one."""
 _MOST_WORDS = 400_000
 _LONGEST_WORD = 64
 _MOST_ADDED = 16
@@ -46,7 +46,7 @@ Cut = Callable[[str], list[str]]
 
 
 class UnknownWayError(Exception):
-    """A tokenizer cuts texts in a way that is not known here."""
+    """A tokenizer splits texts in an unknown way."""
 
 
 class WordIds:
@@ -54,14 +54,14 @@ class WordIds:
 
     Args:
         model: The tokenizer's model, which finds the ids of a word.
-        cuts: How a text becomes words, one step after the other.
-        spelled: How a word is written for the model.
-        normalize: What is done to a text before all else; None: nothing.
-        plain: The characters whose kinds are known.
-        added: Words that the tokenizer looks for before it cuts.
+        cuts: The steps that split a text into words.
+        spelled: Turns a word into the model's spelling.
+        normalize: Applied to a text first; None: nothing.
+        plain: The characters with a known class.
+        added: Words that the tokenizer looks for before splitting.
 
     Attributes:
-        is_context_free: A text between two control tokens is cut like one that stands alone.
+        is_context_free: A text between two control tokens is split like a separate text.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class WordIds:
         self._is_plain_still = re.compile(f"[{re.escape(plain + MARK)}]*").fullmatch
 
     def ids(self, text: str) -> list[int] | None:
-        """The ids; None where the text is not plain."""
+        """The ids; None if the text is not plain."""
         words = self.words(text)
         return None if words is None else list(chain.from_iterable(map(self._known.__getitem__, words)))
 
     def words(self, text: str) -> list[str] | None:
-        """The words as the model is asked for them; None where the text is not plain."""
+        """The words in the model's spelling; None if the text is not plain."""
         if self._is_plain(text) is None or self._has_added(text):
             return None
         if self._normalize is not None:
@@ -104,7 +104,7 @@ class WordIds:
 
 
 class _KnownWords(dict[str, tuple[int, ...]]):
-    """Word → its ids, found when they are first asked for."""
+    """Word → its ids, found on first use."""
 
     def __init__(self, model: Any, spelled: Callable[[str], str]) -> None:
         super().__init__()
@@ -120,10 +120,10 @@ class _KnownWords(dict[str, tuple[int, ...]]):
 
 
 def word_ids(backend: Any) -> WordIds | None:
-    """What finds a tokenizer's ids word by word; None where its way of cutting is not known.
+    """A finder of a tokenizer's ids word by word; None if its way of splitting is unknown.
 
     Args:
-        backend: A tokenizer of the tokenizers library that takes special tokens for words; it is not changed.
+        backend: A tokenizer of the tokenizers library that treats special tokens as text; it is not changed.
     """
     described = json.loads(backend.to_str())
     for plain in (_ASCII + _FURTHER + _PUNCTUATION, _ASCII):
@@ -145,10 +145,10 @@ def word_ids(backend: Any) -> WordIds | None:
 
 
 def _known_way(described: dict[str, Any], plain: str) -> tuple[list[Cut], Callable[[str], str]]:
-    """How a text of plain characters is cut, and how a word is written for the model.
+    """How a text of plain characters is split, and how words are spelled for the model.
 
     Raises:
-        UnknownWayError: One of the steps is not known.
+        UnknownWayError: One of the steps is unknown.
     """
     model, cuts = described["model"], list[Cut]()
     if model.get("dropout"):
@@ -174,7 +174,7 @@ def _known_way(described: dict[str, Any], plain: str) -> tuple[list[Cut], Callab
 
 
 def _steps(step: dict[str, Any] | None, inner: str) -> list[dict[str, Any]]:
-    """A step, or those that it consists of."""
+    """A step, or the steps that it consists of."""
     if step is None:
         return []
     return [one for each in step[inner] for one in _steps(each, inner)] if step["type"] == "Sequence" else [step]
@@ -185,7 +185,7 @@ def _whole(text: str) -> list[str]:
 
 
 def _by_pattern(pattern: str, plain: str) -> Cut:
-    """Cuts into the matches of a pattern and what comes between them."""
+    """Splits into the matches of a pattern and the texts between them."""
     try:
         compiled = re.compile(python_pattern(pattern, plain))
     except re.error:
@@ -209,16 +209,16 @@ def _with_gaps(compiled: re.Pattern[str], text: str) -> list[str]:
 
 
 _PIECE = re.compile(r"\\p\{[A-Z][a-z]?\}|\\.|\(\?(?:i?:|!|=)|\(\?|\[\^?|&&|\}\+|.", re.DOTALL)
-"""What a pattern consists of."""
+"""The elements of a pattern."""
 
 
 def python_pattern(pattern: str, plain: str) -> str:
-    r"""A tokenizer's pattern as Python reads it, for texts of plain characters.
+    r"""A tokenizer's pattern in Python's syntax, for texts of plain characters.
 
-    Classes of Unicode become lists of the plain characters that are in them.
+    Unicode classes become lists of their plain characters.
 
     Raises:
-        UnknownWayError: It holds something whose meaning may differ.
+        UnknownWayError: It contains something whose meaning may differ.
 
     >>> python_pattern(r" ?\p{N}{1,3}|[^!\p{N}]+", "ab1²!")
     ' ?[1²]{1,3}|[^!1²]+'
@@ -236,12 +236,12 @@ def python_pattern(pattern: str, plain: str) -> str:
 
 
 def _alone(escaped: str, plain: str) -> str:
-    """What an escaped letter or sign is outside of a class."""
+    """The meaning of an escaped character outside of a class."""
     return f"[{_members(escaped, plain)}]" if escaped[1] in "psS" else _members(escaped, plain)
 
 
 def _members(escaped: str, plain: str) -> str:
-    """What an escaped letter or sign is inside of a class."""
+    """The meaning of an escaped character inside a class."""
     kind = escaped[1]
     if kind in "rnt" or not kind.isalnum():
         return escaped
@@ -255,7 +255,7 @@ def _members(escaped: str, plain: str) -> str:
 
 
 def _as_bytes(word: str) -> str:
-    """A word as byte-level models have it: a letter a byte."""
+    """A word in the spelling of byte-level models: one letter per byte."""
     return word.encode("utf-8").decode("latin-1").translate(_LETTERS)
 
 
@@ -269,7 +269,7 @@ _LETTERS = _letters_of_bytes()
 
 
 def _marked(scheme: str, *, is_alone: bool) -> Cut:
-    """Blanks become marks, one more stands before the text, and every mark begins a word."""
+    """Spaces become marks, the text starts with one more, and every mark begins a word."""
     if scheme not in ("always", "first", "never") or (scheme == "first" and not is_alone):
         raise UnknownWayError
     words = re.compile(f"{MARK}[^{MARK}]*|[^{MARK}]+").findall
@@ -282,7 +282,7 @@ def _marked(scheme: str, *, is_alone: bool) -> Cut:
 
 
 def _before_marks(model: dict[str, Any]) -> Cut:
-    """For BPE over a whole text: where no piece of its vocabulary goes on over a mark, none is ever joined over it."""
+    """For BPE over a whole text: if no piece of the vocabulary crosses a mark, none is ever merged across one."""
     vocabulary = model["vocab"]
     if model["type"] != "BPE" or model.get("ignore_merges") or MARK not in vocabulary:
         raise UnknownWayError
@@ -292,14 +292,14 @@ def _before_marks(model: dict[str, Any]) -> Cut:
 
 
 def _normalizing(backend: Any, described: dict[str, Any] | None, plain: str) -> Callable[[str], str] | None:
-    """What is done to a text first; None where that changes no plain one."""
+    """Normalization of a text; None if it does not change plain ones."""
     kinds = {step["type"] for step in _steps(described, "normalizers")}
     if kinds <= {"NFC"} and unicodedata.is_normalized("NFC", plain):
         return None
     normalize: Callable[[str], str] = backend.normalizer.normalize_str
     if not kinds <= _BY_CHARACTER:
         return normalize
-    # A line break of two characters is one to some of them.
+    # Some of them treat a line break of two characters as one.
     table = {ord(one): changed for one in _ASCII if one != "\r" and (changed := normalize(one)) != one}
 
     def normalized(text: str) -> str:
@@ -311,7 +311,7 @@ def _normalizing(backend: Any, described: dict[str, Any] | None, plain: str) -> 
 
 
 def _added_words(described: dict[str, Any]) -> tuple[str, ...]:
-    """Words that are looked for before a text is cut, without those that hold another one."""
+    """Words that are looked for before a text is split, without those that contain another one."""
     words = {token["content"] for token in described["added_tokens"] if not token["special"]}
     least = [word for word in words if not any(other != word and other in word for other in words)]
     if len(least) > _MOST_ADDED or "" in words:
@@ -320,13 +320,13 @@ def _added_words(described: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _each_of(characters: str) -> str:
-    """A text with every one of them in several places."""
+    """A text with each of them in several places."""
     signs = [one for one in characters if one not in _SPACE]
     return "".join(f"a{one}a {one}b 1{one}2 {one}{one} .{one}. c{one} \n{one}" for one in signs)
 
 
 def _agrees(made: WordIds, backend: Any, plain: str, spelled: Callable[[str], str]) -> bool:
-    """Whether the tokenizer itself cuts trial texts in the same way: some sentences, and every plain character."""
+    """Whether the tokenizer itself splits trial texts in the same way: some sentences, and every plain character."""
     for text in (*_TRIALS, _each_of(_ASCII), _each_of(plain)):
         words = made.words(text)
         if words is None:

@@ -102,7 +102,7 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
 
 
 def read_rows_corpus(source: Source, split: str, *, cache: Path, column: str = "text", seed: int = 0) -> FileCorpus:
-    """The documents of a data set, say of the hub: one column, a document a row.
+    """The documents of a dataset, say of the hub: one column, a document a row.
 
     Args:
         source: Where the rows are.

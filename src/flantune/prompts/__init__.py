@@ -1,1 +1,1 @@
-"""How to ask: an example and a template become a prompt."""
+"""How to ask: prompts from examples and templates."""

@@ -1,10 +1,10 @@
-"""When two texts ask the same."""
+"""When two texts ask the same thing."""
 
 from __future__ import annotations
 
 
 def plain(text: str) -> str:
-    r"""The text as far as it makes a difference to a reader: without letter case, white space as single blanks.
+    r"""The text without differences that do not matter to a reader: in lower case, with single spaces.
 
     >>> plain("  Is it\n RAINING? ")
     'is it raining?'

@@ -1,4 +1,4 @@
-"""Conversations as a chat template writes them; what goes wrong in a template is one error of ours."""
+"""Conversations as rendered by a chat template; any failure of a template is one error of ours."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MEND = "fix the template, or name another file with prompts.chat_template (--ch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTemplate:
-    """A chat template, and who renders it.
+    """A chat template and its renderer.
 
     Attributes:
         text: The Jinja source.
-        name: Where it comes from, for messages: a file, or the tokenizer that carries it.
+        name: Its origin, for messages: a file, or the tokenizer that contains it.
         apply: ``apply_chat_template`` of a tokenizer, which renders in a sandbox.
         system: The system message; none when empty.
-        variables: What the template is given beside the messages, such as ``enable_thinking``.
-        day: What it is told when it asks for the date.
+        variables: Variables for the template besides the messages, such as ``enable_thinking``.
+        day: The date that the template gets.
     """
 
     text: str
@@ -38,13 +38,13 @@ class ChatTemplate:
     def render(
         self, turns: Sequence[str], *, asks: bool = False, system: str | None = None, is_opened: bool = False
     ) -> str:
-        """The whole conversation as the template writes it.
+        """The whole conversation as rendered by the template.
 
         Args:
-            turns: What the user and the assistant say in turn; the user begins.
-            asks: Ends with the template's generation prompt, after which the next reply begins.
-            system: Another system message than the template's own.
-            is_opened: The assistant begins.
+            turns: The alternating turns of user and assistant, beginning with the user.
+            asks: Whether to end with the template's generation prompt, after which the next reply begins.
+            system: A system message instead of the template's own.
+            is_opened: Whether the assistant begins.
 
         Raises:
             TemplateError: The template has a syntax error, refuses the conversation, or is stopped by the sandbox.
@@ -55,7 +55,7 @@ class ChatTemplate:
         try:
             return self._rendered(messages, add_generation_prompt=asks)
         except Exception as error:
-            # Whatever a template does wrong is a mistake in it, or in how it is used.
+            # Any exception is a mistake in the template or in its use.
             raise self._mistake(error, messages) from None
 
     def _rendered(self, messages: Sequence[Mapping[str, str]], **options: bool) -> str:
@@ -88,13 +88,13 @@ class ChatTemplate:
 
 
 def _reason(error: Exception) -> str:
-    """What Jinja says, in one line."""
+    """Jinja's message, on one line."""
     said = " ".join(str(error).split()) or "no reason given"
     return said if type(error).__name__ == "TemplateError" else f"{type(error).__name__}: {said}"
 
 
 def _line_of(error: Exception, *, before: int) -> int | None:
-    """The line of the template that failed; ``before`` lines in front of it are not its own."""
+    """The line of the template that failed; the first ``before`` lines are not its own."""
     line = getattr(error, "lineno", None)
     if not isinstance(line, int):
         inside = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == "<template>"]

@@ -1,4 +1,4 @@
-"""Templates, read once: the one door to the languages that they are written in."""
+"""Compiled templates: the only access to the languages that they are written in."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from flantune.types import Template
 
 LANGUAGES: Sequence[Language] = (SLOTS, PROMPTSOURCE)
-"""What templates can be written in: a module of this folder each."""
+"""The languages of templates, one module of this folder each."""
 
 
 def language_of(template: Template) -> Language:
-    """The language that a template is written in.
+    """The language of a template.
 
     Raises:
         TemplateError: There is no such language.
@@ -35,7 +35,7 @@ def language_of(template: Template) -> Language:
 
 
 def gives_prompts(template: Template) -> bool:
-    """Whether its one text gives inputs, targets and options at once, so that its two sides are one.
+    """Whether one text gives inputs, targets and options at once, so that both sides are the same text.
 
     >>> from flantune.types import Template
     >>> gives_prompts(Template(name="t", inputs="{{ a }} ||| {{ b }}", language="promptsource"))
@@ -46,10 +46,10 @@ def gives_prompts(template: Template) -> bool:
 
 @lru_cache(maxsize=65_536)
 def compile_side(template: Template, side: Side) -> CompiledText:
-    """One text of a template; later calls cost a dictionary look-up.
+    """One text of a template, compiled; later calls only cost a dictionary look-up.
 
     Raises:
-        TemplateError: It cannot be read, say since a brace has no partner.
+        TemplateError: It cannot be read, for example because of an unmatched brace.
     """
     return language_of(template).compile(getattr(template, side))
 
@@ -65,7 +65,7 @@ def compile_without_options(template: Template) -> CompiledText:
 
 
 def slots_of(template: Template, *sides: Side) -> tuple[str, ...]:
-    """What a template shows of an example, each slot once; nothing of a text that cannot be read.
+    """What a template shows of an example, each slot once; nothing for an unreadable text.
 
     >>> from flantune.types import Template
     >>> slots_of(Template(name="t", inputs="{premise} Is it so that {hypothesis}? {{yes}}"))
@@ -73,12 +73,12 @@ def slots_of(template: Template, *sides: Side) -> tuple[str, ...]:
 
     Args:
         template: The template.
-        sides: The texts to look at; all of them when none is named.
+        sides: The texts to search; all of them if none is named.
     """
     found: list[str] = []
     for side in sides or SIDES:
         try:
             found += compile_side(template, side).slots
-        except TemplateError:  # the linter and rendering say it, with its place
+        except TemplateError:  # the linter and rendering report it, with its place
             continue
     return tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""One reply of a conversation as what is asked: which one, what was said before it, and how that is written."""
+"""One reply of a conversation as the target: which one, the turns before it, and how these are written."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from flantune.types import Example, Prompt, Template, Turn
 
 SLOT = "conversation"
-"""The field that holds the turns before the reply."""
+"""The field with the turns before the reply."""
 SYSTEM = "system"
 _FORM, _REPLY = 1, 2
 
 
 def at_reply(example: Example, template: Template, forms: Sequence[str], *, key: int) -> Example:
-    """The example as it asks for one reply, with the turns before it as text; examples without turns as they are.
+    """The example with one reply as the target and the turns before it as text; examples without turns are unchanged.
 
-    Where several replies may be asked for, one is drawn by ``key`` and the example's row. How turns are written is
-    drawn by ``key`` alone, so that a query and its exemplars look alike; key 0 writes them in the first form.
+    If there are several possible replies, one is drawn by ``key`` and the example's row. The form of turns is drawn by
+    ``key`` only, so that a query and its exemplars look alike; key 0 gives the first form.
 
     Args:
-        example: What is asked.
-        template: The words. Where its inputs end in the turns, the mark of who replies follows them.
-        forms: Ways to write a turn.
-        key: The draw.
+        example: The example.
+        template: The template. If its inputs end with the turns, the label of the replying speaker follows them.
+        forms: Forms of a turn.
+        key: The key of the draw.
     """
     if not example.turns:
         return example
@@ -46,14 +46,14 @@ def at_reply(example: Example, template: Template, forms: Sequence[str], *, key:
 def conversation_of(
     example: Example, template: Template, values: Mapping[str, str], forms: Sequence[str], *, key: int
 ) -> Conversation | None:
-    """Where the turns are in a prompt's inputs; None where they are not shown there, or more than once.
+    """Where the turns are in a prompt's inputs; None if they are not shown there, or more than once.
 
     Args:
-        example: As ``at_reply`` gives it.
-        template: The words.
-        values: Slot → text, as the inputs were filled.
-        forms: As of ``at_reply``.
-        key: As of ``at_reply``.
+        example: As returned by ``at_reply``.
+        template: The template.
+        values: Slot → text, as filled into the inputs.
+        forms: As in ``at_reply``.
+        key: As in ``at_reply``.
     """
     spans = list(compile_side(template, "inputs").spans(values)) if example.turns else []
     places = [at for at, span in enumerate(spans) if span.slot == SLOT]
@@ -69,7 +69,7 @@ def conversation_of(
 
 
 def _shown(turns: Sequence[Turn], template: Template, forms: Sequence[str], *, key: int) -> tuple[str, ...]:
-    """Each turn before the last as it is written; where the inputs end there, with the mark of who replies."""
+    """Each turn before the last as written; if the inputs end there, with the label of the replying speaker."""
     form = forms[mix64(key, _FORM) % len(forms)] if key else forms[0]
     *before, reply = turns
     *texts, last = (turn_text(turn.speaker, turn.text, form) for turn in before)
@@ -78,7 +78,7 @@ def _shown(turns: Sequence[Turn], template: Template, forms: Sequence[str], *, k
 
 
 def turn_text(speaker: str, text: str, form: str) -> str:
-    r"""A turn as it is written. What the system says is by itself, without a mark.
+    r"""A turn as written. System messages have no label.
 
     >>> turn_text("user", "Is it {late}?", "{speaker}: {text}\n")
     'User: Is it {late}?\n'
@@ -93,24 +93,24 @@ def turn_text(speaker: str, text: str, form: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _outline(template: Template) -> tuple[str, ...]:
-    """The slots of a forward template's inputs, with an empty one for words of its own between them."""
+    """The slots of a forward template's inputs, with an empty one for its own text between them."""
     if template.is_inverted:
         return ()
     try:
         spans = tuple(compile_side(template, "inputs").source())
-    except TemplateError:  # rendering says it, with its place
+    except TemplateError:  # rendering reports it, with its place
         return ()
     return tuple(span.slot for span in spans if span.slot or span.text.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Messages:
-    """A conversation as chat templates take it.
+    """A conversation as chat templates expect it.
 
     Attributes:
-        turns: What the user and the assistant say in turn; who replies is the assistant, whoever it is.
+        turns: The alternating turns of user and assistant; the assistant is whoever replies.
         system: The system message; empty for none.
-        is_opened: The assistant begins.
+        is_opened: Whether the assistant begins.
     """
 
     turns: tuple[str, ...]
@@ -119,12 +119,12 @@ class Messages:
 
 
 def messages_of(conversation: Conversation, *, takes_system: bool = True, takes_opening: bool = True) -> Messages:
-    r"""The turns of a conversation as messages, the last of them the user's.
+    r"""The turns of a conversation as messages, ending with the user's.
 
     Args:
         conversation: The turns before a reply.
-        takes_system: Else what the system says comes before the first message.
-        takes_opening: Else what the one who replies says first is left out.
+        takes_system: If False, the system message is put before the first message.
+        takes_opening: If False, an opening by the replying speaker is left out.
 
     >>> from flantune.types import Turn
     >>> said = (Turn("system", "Be brief."), Turn("Eva", "Hi."), Turn("Max", "Hm?"), Turn("Eva", "So?"))
@@ -139,7 +139,7 @@ def messages_of(conversation: Conversation, *, takes_system: bool = True, takes_
         is_own = turn.speaker == conversation.speaker
         if turn.speaker == SYSTEM or (is_own and not said and not takes_opening):
             continue
-        if said and is_own == was_own:  # several others in a row
+        if said and is_own == was_own:  # several other speakers in a row
             said[-1] += f"\n{turn.text}"
         else:
             is_opened = is_opened or (is_own and not said)
@@ -151,7 +151,7 @@ def messages_of(conversation: Conversation, *, takes_system: bool = True, takes_
 
 
 def most_dropped(conversation: Conversation) -> int:
-    """In how many steps a conversation can be made shorter.
+    """The number of steps by which a conversation can be shortened.
 
     >>> from flantune.types import Turn
     >>> said = tuple(Turn(who, who) for who in ("system", "user", "assistant", "user"))
@@ -162,9 +162,9 @@ def most_dropped(conversation: Conversation) -> int:
 
 
 def with_fewer_turns(prompt: Prompt, steps: int) -> Prompt:
-    """The prompt without its oldest turns: each step drops up to the next turn of somebody who does not reply.
+    """The prompt without its oldest turns: each step drops turns up to the next one by a speaker who does not reply.
 
-    What the system says goes in the last step, after which only the last turn is left. Words around the turns stay.
+    The system message is dropped in the last step, after which only the last turn is left. Text around the turns stays.
     """
     conversation = prompt.conversation
     if conversation is None or not steps:
@@ -187,7 +187,7 @@ def with_fewer_turns(prompt: Prompt, steps: int) -> Prompt:
 
 
 def _kept(conversation: Conversation) -> list[tuple[int, ...]]:
-    """The turns left after each number of steps, by number."""
+    """The turns left after each number of steps."""
     turns = conversation.turns
     system = tuple(at for at, turn in enumerate(turns) if turn.speaker == SYSTEM)
     said = [at for at in range(len(turns)) if at not in system]

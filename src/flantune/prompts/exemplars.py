@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from flantune.types import Example, SplitRole, Task, Template
 
 MAX_LOOKS_PER_SHOT = 16
-"""Candidates looked at for each exemplar asked for, so that a split full of duplicates cannot stall a run."""
+"""Candidates tried for each exemplar, so that a split full of duplicates cannot stall a run."""
 MIN_LOOKS = 64
-"""Splits up to this size are always searched whole."""
+"""Splits up to this size are always searched completely."""
 
 
 class Examples(Protocol):
-    """A split's examples by number; a tuple will do."""
+    """A split's examples by number, such as a tuple."""
 
     def __len__(self) -> int:
-        """How many."""
+        """Their number."""
 
     def __getitem__(self, index: int, /) -> Example:
-        """The one with this number."""
+        """The example with this number."""
 
 
 def draw_exemplars(
@@ -45,27 +45,27 @@ def draw_exemplars(
     style: Style = INSTRUCTION,
     options_key: int = 0,
 ) -> tuple[Exemplar, ...]:
-    """Up to ``shots`` solved examples for a query, a pure function of ``key``; fewer when the split has no more.
+    """Up to ``shots`` solved examples for a query, a pure function of ``key``; fewer if the split has no more.
 
-    All are asked in the query's own template, so that they show what its answer should look like. They are drawn
+    All use the query's template, so that they show what its answer should look like. They are drawn
     uniformly without replacement, classes not balanced. Paper: FLAN 2021, section 4.4 and appendix.
 
     Left out: the query itself (same split, same row), any example with the query's text or another exemplar's (up to
     case and white space), and, for a forward template, any whose rendered inputs are the query's. So no exemplar shows
-    the query's answer, nor the same question twice. Options in another order are still the same question, and
-    has no say in which exemplars are drawn.
+    the query's answer, and no question occurs twice. Options in another order are still the same question, and has no
+    say in which exemplars are drawn.
 
     Args:
         task: The task.
         store: Its training examples.
-        query: The example asked.
+        query: The query's example.
         split: Which split the query comes from.
         template: The template of the query.
-        shots: How many exemplars.
+        shots: Number of exemplars.
         key: Seeds the draw; see ``stream_key`` and ``mix64``.
         style: The query's style.
-        options_key: The query's; each exemplar's options and turns are written as the query's are. By the exemplar's
-            own row options are shuffled, and the reply of a conversation is drawn.
+        options_key: The query's; each exemplar's options and turns are written like the query's. Options are shuffled,
+            and the reply of a conversation drawn, by the exemplar's own row.
 
     Raises:
         TemplateError: A candidate cannot be rendered.
@@ -97,10 +97,10 @@ def draw_exemplars(
 
 
 def _identities(example: Example, words: PromptTexts, template: Template) -> set[tuple[str, ...]]:
-    """What makes two examples the same to a reader.
+    """What makes two examples equal for a reader.
 
-    Rendered inputs count for forward templates only: an inverted one ("write a positive review") asks many different
-    examples in the same words, and rightly so.
+    Rendered inputs only count for forward templates: an inverted one ("write a positive review") rightly has the same
+    words for many different examples.
     """
     marks = {("fields", *(plain(text) for text in example.fields.values()))}
     if template.is_inverted:

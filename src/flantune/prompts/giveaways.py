@@ -1,8 +1,8 @@
-"""Options that give the right answer away by how they are written: white space, place, length, case, a full stop.
+"""Options that reveal the right answer by how they are written: white space, place, length, case, a period.
 
-A model that is tuned on such rows learns the mark and not the task, and one that is measured on them may find it. What
-is looked at are marks that say nothing about the question; each must tell the right option nearly always, in so many
-rows that it is not a chance.
+A model tuned on such rows learns the mark instead of the task, and one measured on them may use it. The marks checked
+here are unrelated to the question; a finding requires that a mark nearly always identifies the right option, in too
+many rows for chance.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from flantune.types import Example, Task
 
 MOST_LOOKED_AT = 2_000
-"""Rows that are looked at."""
+"""Number of rows checked."""
 _CHANCE = 1e-3
-"""As likely may a mark tell every right option by chance: ten rows of two options, five of four."""
+"""The largest probability that a mark identifies every right option by chance: ten rows of two options, five of
+four."""
 _TELLING = 0.95
 _TELLING_LENGTH = 0.9
 _FEWEST_SETS = 5
@@ -33,7 +34,7 @@ _WIDEST = 300
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The options of a row, and which is right."""
+    """The options of a row, and the right one."""
 
     number: int
     options: tuple[str, ...]
@@ -41,11 +42,11 @@ class _Row:
 
 
 def option_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
-    """What of the options gives the right one away, in the linter's form.
+    """Findings about options that reveal the right one.
 
     Args:
         task: The task; only classification tasks have options.
-        examples: Some of its examples, at most ``MOST_LOOKED_AT`` of which are looked at.
+        examples: Some of its examples, of which at most ``MOST_LOOKED_AT`` are checked.
     """
     rows = [
         _Row(one.row, one.options, one.answer)
@@ -66,17 +67,17 @@ _RULE = "option-gives-itself-away"
 
 
 def _options_vary(rows: Sequence[_Row]) -> bool:
-    """Whether options belong to the question, rather than being the labels of the task."""
+    """Whether options are part of the question rather than labels of the task."""
     return len({tuple(sorted(row.options)) for row in rows}) >= max(_FEWEST_SETS, len(rows) // 10)
 
 
 def _is_no_chance(rows: Sequence[_Row]) -> bool:
-    """Whether a mark that tells the right option in all of these rows is more than luck."""
+    """Whether a mark that identifies the right option in all of these rows is more than chance."""
     return math.prod(1 / len(row.options) for row in rows[:_ENOUGH]) <= _CHANCE
 
 
 def _edges(rows: Sequence[_Row]) -> Iterator[_Said]:
-    """Options of one row of which some begin or end with white space (or with what cannot be seen), and others not."""
+    """Rows in which only some options begin or end with white space or invisible characters."""
     uneven = [row for row in rows if len({_edge(option) for option in row.options}) > 1]
     if not uneven:
         return
@@ -97,19 +98,19 @@ def _shown(row: _Row) -> str:
 
 
 def _edge(option: str) -> tuple[str, str]:
-    """What comes before the first and after the last character that can be seen."""
+    """The text before the first and after the last visible character."""
     seen = [at for at, character in enumerate(option) if unicodedata.category(character)[0] not in "ZC"]
     return (option[: seen[0]], option[seen[-1] + 1 :]) if seen else (option, "")
 
 
 def _is_told(row: _Row) -> bool:
-    """Whether the right option's edge is its own, and those of all others are the same."""
+    """Whether the right option's edge is unique, and those of all others are equal."""
     edges = [_edge(option) for option in row.options]
     return edges.count(edges[row.gold]) == 1 and len(set(edges)) == 2
 
 
 def _twice(rows: Sequence[_Row]) -> Iterator[_Said]:
-    """Options that are the same but for white space: of the right one, or of others in more than a few rows."""
+    """Options that differ only in white space: from the right one, or among others in more than a few rows."""
     bare = [(row, [" ".join(option.split()) for option in row.options]) for row in rows]
     twice = [row for row, options in bare if len(set(options)) < len(options)]
     is_gold = any(options.count(options[row.gold]) > 1 for row, options in bare)
@@ -171,7 +172,7 @@ _MARKS: tuple[tuple[Callable[[str], bool], str, str], ...] = (
 
 
 def _marks(rows: Sequence[_Row]) -> Iterator[_Said]:
-    """Marks that single one option out in enough rows, and nearly always the right one."""
+    """Marks that single out one option in enough rows, and nearly always the right one."""
     for has, with_it, without_it in _MARKS:
         for sought, words in ((True, with_it), (False, without_it)):
             singled = [row for row in rows if sum(has(option) is sought for option in row.options) == 1]

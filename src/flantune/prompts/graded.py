@@ -1,4 +1,4 @@
-"""Which part of a written target is the answer: what a template has in place of ``{answer}``."""
+"""Which part of a generated text is the answer: what is in the place of the template's ``{answer}``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=65_536)
 def answer_marks(template: Template) -> tuple[str, ...]:
-    r"""The template's words before and after the last ``{answer}`` of its targets; empty where that is all they hold.
+    r"""The template's words before and after the last ``{answer}`` of its targets; empty if there is nothing else.
 
-    So a template says by itself which part of what is written is graded: the words before the answer announce it. Both
-    texts reach to the next slot, so ("", …) is an answer that comes first, and (…, "") one that comes last.
+    So a template itself says which part of a text is graded: the words before the answer announce it. Both texts extend
+    to the next slot, so ("", …) is an answer that comes first, and (…, "") one that comes last.
 
     >>> from flantune.types import Template
     >>> answer_marks(Template(name="t", inputs="{question}", targets="{rationale}\nThe answer is {answer}."))
@@ -25,11 +25,11 @@ def answer_marks(template: Template) -> tuple[str, ...]:
     >>> answer_marks(Template(name="t", inputs="{question}", targets="{answer}"))
     ()
     """
-    if language_of(template).ask is not None:  # its one text says by itself what is wanted
+    if language_of(template).ask is not None:  # its only text says what is graded
         return ()
     try:
         spans = list(compile_side(template, "targets").source())
-    except TemplateError:  # the linter and rendering say it, with its place
+    except TemplateError:  # the linter and rendering report it, with its place
         return ()
     places = [at for at, span in enumerate(spans) if span.slot == "answer"]
     if not places or not any(span.text for at, span in enumerate(spans) if at != places[-1]):
@@ -40,7 +40,7 @@ def answer_marks(template: Template) -> tuple[str, ...]:
 
 
 def reasons_first(marks: tuple[str, ...]) -> bool:
-    """Whether something is written before the answer.
+    """Whether there is text before the answer.
 
     >>> reasons_first(("So it is ", ".")), reasons_first(("", " since")), reasons_first(())
     (True, False, False)

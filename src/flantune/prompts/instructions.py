@@ -1,4 +1,4 @@
-"""Prompts of a task's definition and its authors' solved examples, in words that are settings. Paper: Tk-Instruct."""
+"""Prompts from a task's definition and its authors' solved examples, with configurable wording. Paper: Tk-Instruct."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _HINT = 'join some of "name", "definition", "pos2", "neg2" and "explanation" by 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """What comes before the instance that is asked.
+    """What precedes the instance.
 
     Attributes:
-        names: The task's name.
-        defines: Its definition.
-        positives: At most so many right examples.
-        negatives: At most so many wrong ones.
-        explains: Why each is right or wrong.
+        names: Whether it has the task's name.
+        defines: Whether it has the definition.
+        positives: At most this many right examples.
+        negatives: At most this many wrong ones.
+        explains: Whether examples have explanations.
     """
 
     names: bool = False
@@ -47,7 +47,7 @@ def read_encoding(name: str) -> Encoding:
     Encoding(names=False, defines=True, positives=2, negatives=0, explains=True)
 
     Raises:
-        TemplateError: It is none.
+        TemplateError: It is not an encoding.
     """
     found: dict[str, Any] = {}
     order = []
@@ -73,17 +73,17 @@ _ORDER = ("name", "definition", "pos", "neg", "explanation")
 
 
 def with_instruction(prompt: Prompt, task: Task, encoding: str, *, words: InstructionSettings, key: int) -> Prompt:
-    """A prompt whose inputs are an instance's alone, after its task's definition and examples.
+    """Puts a task's definition and examples before a prompt whose inputs are only an instance's.
 
-    An example with the instance's own input is never among them. All parts hold what comes between them, so the
-    layout's separators have no say; of an input that is too long only its middle is cut, never the words around it.
+    An example with the instance's own input is never shown. All parts include their separators, so the layout's do not
+    apply; only the middle of an overlong input is cut, never the text around it.
 
     Args:
         prompt: The prompt.
         task: Its task.
-        encoding: What is shown.
-        words: The words around it.
-        key: Draws the reference that is trained on, with the prompt's row; a test prompt keeps its first.
+        encoding: Which parts are shown.
+        words: The wording around it.
+        key: Draws the reference to train on, with the prompt's row; a test prompt keeps its first one.
 
     Raises:
         TemplateError: There is no such encoding.
@@ -106,7 +106,7 @@ def with_instruction(prompt: Prompt, task: Task, encoding: str, *, words: Instru
 
 
 def in_line(line: str, text: str) -> str:
-    """A line with its text in it, and with a full stop where it does not end in a mark of ASCII.
+    """A line with its text, and with a period if it does not end in ASCII punctuation.
 
     >>> in_line("Given: {text}", " two words "), in_line("Given: {text}", "Is it?"), in_line("Given: {text}", "")
     ('Given: two words.', 'Given: Is it?', 'Given: .')

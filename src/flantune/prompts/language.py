@@ -1,4 +1,4 @@
-"""What a language for templates is: how its texts are read, filled, and found wrong."""
+"""The definition of a template language: how its texts are read, filled and checked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A piece of rendered text.
+    """A span of rendered text.
 
     Attributes:
-        text: The piece.
-        slot: The slot it fills; empty for the template's own words.
+        text: The text.
+        slot: The slot that it fills; empty for the template's own words.
     """
 
     text: str
@@ -31,13 +31,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """What looks wrong with a text by itself; the linter says of which template it is.
+    """A problem in a single text; the linter adds the template.
 
     Attributes:
         rule: Short name of the rule, explained in docs/templates.md.
         message: What is wrong.
         hint: What to do about it.
-        severity: An error makes broken or useless prompts; a warning is worth a look.
+        severity: An error produces broken or useless prompts; a warning should be checked.
     """
 
     rule: str
@@ -47,15 +47,15 @@ class Flaw:
 
 
 class CompiledText(Protocol):
-    """One text of a template, read once."""
+    """One text of a template, compiled."""
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """What it shows of an example: fields, ``options`` and ``answer``, in order of appearance."""
+        """The slots it shows: fields, ``options`` and ``answer``, in order of appearance."""
 
     @property
     def words(self) -> str:
-        """Its own words alone, a blank in place of a slot."""
+        """Its own words, with a space instead of each slot."""
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The text with every slot filled. Values are never read as templates.
@@ -65,10 +65,10 @@ class CompiledText(Protocol):
         """
 
     def spans(self, values: Mapping[str, str]) -> Iterator[Span]:
-        """The same in pieces."""
+        """The same as spans."""
 
     def source(self) -> Iterator[Span]:
-        """The text as it is written, in pieces: its slots are those places that name one."""
+        """The source text as spans; each slot is a span with its name."""
 
     def without_options(self) -> CompiledText:
         """The same text without its options, and without the gap that they would leave."""
@@ -76,12 +76,12 @@ class CompiledText(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a template makes of an example, in a language where one text gives all of it.
+    """The result of a template and an example, in a language in which one text gives all of it.
 
     Attributes:
-        inputs: What is asked.
-        targets: The answer.
-        options: What there is to choose from; empty where the answer is open.
+        inputs: The inputs.
+        targets: The targets.
+        options: The choices; empty if the answer is open.
     """
 
     inputs: str
@@ -90,19 +90,19 @@ class Asked:
 
 
 Ask = Callable[["Template", Mapping[str, str], int], Asked]
-"""A template, the fields of an example, and a key for what is drawn → what is asked."""
+"""A template, the fields of an example, and a key for random choices → the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """What templates can be written in.
+    """A language of templates.
 
     Attributes:
-        name: As templates say it.
+        name: As named in templates.
         compile: Reads a text; raises ``TemplateError`` for one that cannot be read.
-        flaws: What looks wrong with a text by itself, although it can be read.
-        ask: Where the template's ``inputs`` give inputs, targets and options at once: does so. Raises
-            ``NotAskedError`` for an example that the template does not ask. None: the two texts are filled apart.
+        flaws: Problems of a single readable text.
+        ask: For languages in which ``inputs`` gives inputs, targets and options at once. Raises ``NotAskedError`` for
+            an example that the template does not accept. None: the two texts are filled separately.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Language:
 
 
 def white_space_flaws(text: str, side: Side) -> Iterator[Flaw]:
-    """White space that is not part of the words, in any language that shows it as it stands."""
+    """Problems of white space, for languages that keep it."""
     inner = text.strip()
     if inner and text != inner:
         hint = "the layout sets what goes between parts"

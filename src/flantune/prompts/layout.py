@@ -1,4 +1,4 @@
-"""How the parts of a prompt stand one after another."""
+"""How the parts of a prompt are joined."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 EOS_WORD = "<eos>"
-"""What stands for the end-of-sequence token in a separator."""
+"""Represents the end-of-sequence token in a separator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The separators of a prompt. The same between an exemplar and its answer as between the query and its own.
+    """The separators of a prompt: the same between an exemplar and its answer as between the query and its answer.
 
     Attributes:
-        target_separator: Between inputs and targets. The word ``<eos>`` stands for the end-of-sequence token.
+        target_separator: Between inputs and targets. ``<eos>`` represents the end-of-sequence token.
         exemplar_separator: Between one exemplar and the next, and before the query.
     """
 
@@ -39,7 +39,7 @@ def inputs_text(prompt: Prompt, layout: Layout, *, eos_token: str = EOS_WORD) ->
     Args:
         prompt: The prompt.
         layout: The separators.
-        eos_token: What ``<eos>`` in a separator becomes, say ``tokenizer.eos_token``.
+        eos_token: Replaces ``<eos>`` in separators, such as ``tokenizer.eos_token``.
 
     >>> from flantune.types import Exemplar, Prompt
     >>> shown = (Exemplar(row=3, inputs="2+2?", targets="4"),)

@@ -1,7 +1,7 @@
-"""A linter for templates: what thirteen of FLAN's 610 would have been caught by.
+"""A linter for templates; it would have caught thirteen of FLAN's 610.
 
-Three kinds of rules. Those of ``lint_text`` read one template alone; those of ``lint_wording`` look at its English;
-those here see the task and some of its examples. Each rule's meaning, with what to do, is in docs/templates.md.
+Three kinds of rules: those of ``lint_text`` read a single template; those of ``lint_wording`` check its English; those
+here see the task and some of its examples. docs/templates.md explains each rule and what to do.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from flantune.types import Example, Task, Template
 
 MAX_INVERTED = 3
-"""Paper: FLAN 2021, section 2.1: for each dataset, up to three templates that turn the task around."""
+"""Paper: FLAN 2021, section 2.1: for each dataset, up to three templates that invert the task."""
 MIN_EXAMPLES = 4
-"""Rules that compare examples need at least so many, or chance would set them off."""
+"""Rules that compare examples need at least this many, to avoid findings by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What the rules look at: the task, those of its templates that can be read, and some of its examples."""
+    """The input of the rules: the task, its readable templates, and some of its examples."""
 
     task: Task
     readings: tuple[ReadTemplate, ...]
@@ -39,10 +39,10 @@ class Case:
 
 
 def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
-    """Everything that looks wrong with a task's templates, in template order; findings about the whole task last.
+    """All findings about a task's templates, in template order; findings about the whole task are last.
 
-    An error makes prompts that are broken or teach nothing; a warning is worth a look. Rules that need examples say
-    nothing without any; twenty are plenty.
+    An error produces prompts that are broken or teach nothing; a warning should be checked. Rules that need examples
+    find nothing without any; twenty are enough.
     """
     read = [(template, _read(task, template)) for template in task.templates]
     case = Case(task=task, readings=tuple(one for _, one in read if one is not None), examples=tuple(examples))
@@ -56,12 +56,12 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
 
 
 def _read(task: Task, template: Template) -> ReadTemplate | None:
-    """A template whose slots can be told; None for one that cannot be read, or whose text gives a prompt at once."""
+    """A template with known slots; None for an unreadable one, or one whose text gives a whole prompt."""
     reading = read_template(task, template)
     return None if reading is None or gives_prompts(template) else reading
 
 
-# Rules about one template and the examples it is to ask. -------------------------------------------------------------
+# Rules about one template and its examples. -------------------------------------------------------------
 
 
 def _unknown_slots(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _options_unavailable(case: Case, reading: ReadTemplate) -> Iterator[Finding]
 
 
 def _options_in_words(case: Case, reading: ReadTemplate) -> Iterator[Finding]:
-    """Options listed in the template's own words: in another order, or other ones, than the examples have."""
+    """Options listed in the template's own words that differ, or are in another order, from the examples' options."""
     listed = tuple(re.findall(r"^- (\S.*?)[ \t]*$", reading.inputs.words, flags=re.MULTILINE))
     if len(listed) < 2:
         return
@@ -315,7 +315,7 @@ def _about_task(task: Task, rule: str, message: str, *, hint: str) -> Finding:
 
 
 def _render(task: Task, example: Example, reading: ReadTemplate) -> str | None:
-    """The rendered targets, or None where another rule already tells why there are none."""
+    """The rendered targets, or None if another rule already reports why there are none."""
     try:
         return render_words(task, example, reading.template).targets
     except TemplateError:
@@ -341,14 +341,14 @@ def _is_same(left: str, right: str) -> bool:
 
 
 def _bare(words: tuple[str, str]) -> tuple[str, str]:
-    """Letters, digits and slots alone."""
+    """Only letters, digits and slots."""
     return (re.sub(r"[^\w{}]|_", "", words[0].casefold()), re.sub(r"[^\w{}]|_", "", words[1].casefold()))
 
 
 def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
-    """The fields shown by templates that ask the task which hold no text in some of these examples.
+    """Findings about fields shown by forward templates that are empty in some of these examples.
 
-    A prompt without its question reads well and teaches nothing.
+    A prompt without its question looks right but teaches nothing.
     """
     shown = [slot for template in forward_templates(task) for slot in slots_of(template, "inputs")]
     for name in dict.fromkeys(shown):

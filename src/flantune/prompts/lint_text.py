@@ -1,4 +1,4 @@
-"""What can be told wrong with a template from its text alone: braces, glued slots, stray white space."""
+"""Problems of a template that its text shows: braces, glued slots, stray white space."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that looks wrong with a task's templates.
+    """One problem of a task's templates.
 
     Attributes:
         task: Name of the task.
-        template: Name of the template; empty when it is about the whole task.
+        template: Name of the template; empty if it is about the whole task.
         rule: Short name of the rule, explained in docs/templates.md.
         message: What is wrong.
         hint: What to do about it.
-        severity: An error makes broken or useless prompts; a warning is worth a look.
+        severity: An error produces broken or useless prompts; a warning should be checked.
     """
 
     task: str
@@ -37,13 +37,13 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """``task/template``, or the task alone."""
+        """``task/template``, or only the task."""
         return f"{self.task}/{self.template}" if self.template else self.task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTemplate:
-    """A template as the linter reads it.
+    """A template with its compiled texts.
 
     Attributes:
         inputs: Its inputs, compiled.
@@ -78,7 +78,7 @@ def about(
 
 
 def read_template(task: Task, template: Template) -> ReadTemplate | None:
-    """A template with its texts compiled; None where one cannot be read, which ``text_findings`` says."""
+    """A template with its compiled texts; None if one cannot be read, which ``text_findings`` reports."""
     try:
         inputs, targets = (compile_side(template, side) for side in SIDES)
     except TemplateError:
@@ -87,7 +87,7 @@ def read_template(task: Task, template: Template) -> ReadTemplate | None:
 
 
 def text_findings(task: Task, template: Template) -> Iterator[Finding]:
-    """Findings that need neither the task nor its examples: what the template's language knows."""
+    """Findings that need neither the task nor its examples, by the template's language."""
     try:
         language = language_of(template)
     except TemplateError as error:
@@ -104,7 +104,7 @@ def text_findings(task: Task, template: Template) -> Iterator[Finding]:
 
 
 def _graded_part(task: Task, template: Template) -> Iterator[Finding]:
-    """What is graded cannot be told, or is not what is trained on."""
+    """The graded part is not recognizable, or differs from what is trained on."""
     reading = read_template(task, template)
     if reading is None or template.is_inverted or language_of(template).ask is not None or not reading.targets.slots:
         return

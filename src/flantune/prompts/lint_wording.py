@@ -1,7 +1,6 @@
-"""What a program can see of a template's English: answers that do not fit, a missing mark at the end, near copies.
+"""Checks of a template's English: answers that do not fit, missing final punctuation, near copies.
 
-Each is worth a look and none is certain, so these are warnings. Words of other languages are left alone, except
-that options are recognized in any.
+All are uncertain, so they are warnings. Other languages are not checked, except that options are recognized in any.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ if TYPE_CHECKING:
     from flantune.prompts.language import CompiledText
 
 LEAST_DIFFERENCE = 0.1
-"""Two templates of a task that differ in a smaller share of their words say the same thing."""
+"""Two templates of a task that differ in a smaller share of their words count as the same."""
 
 _SLOT = "\N{OBJECT REPLACEMENT CHARACTER}"
-"""Stands in for a slot where only the words around it count."""
+"""Represents a slot if only the words around it matter."""
 _ANSWERS = (
     *("yes", "no", "maybe", "true", "false", "unknown", "positive", "negative", "neutral", "good", "bad"),
     *("right", "wrong", "correct", "incorrect", "acceptable", "unacceptable", "favorable", "unfavorable"),
 )
-"""Words that name an answer wherever "or" is between two of them."""
+"""Words that name an answer if "or" is between two of them."""
 _TOLD = re.compile(r'\b(?:say|answer|reply|respond|write|enter|answer is|reply is)(?: with)? "([^"\n]{1,40})"', re.I)
 _VERB = "(?:is|are|was|were|am|do|does|did|can|could|will|would|shall|should|may|might|must|has|have|had)"
-"""What a question of yes or no begins with."""
+"""The first words of yes-or-no questions."""
 _YES_OR_NO = re.compile(rf"(?:^|[.:;,!?\n])\s*({_VERB}\b[^.?!\n]*)\?", re.I)
 _EITHER_OR = re.compile(rf",? or {_VERB}\b")
 _ANSWERED = re.compile(rf"\?[\"'”’»)]*\s+(?:{_SLOT}answer{_SLOT}|yes|no)[.!]?\s*$", re.I | re.M)
 _MIN_WORDS = 4
-"""A paragraph of fewer words may be a heading or a label."""
+"""A paragraph with fewer words may be a heading or a label."""
 
 
 def wording_findings(reading: ReadTemplate, options: Sequence[str]) -> Iterator[Finding]:
@@ -42,7 +41,7 @@ def wording_findings(reading: ReadTemplate, options: Sequence[str]) -> Iterator[
 
     Args:
         reading: The template.
-        options: The options of every example; empty where there are none, or where they differ between examples.
+        options: The options of all examples; empty if there are none, or if they differ between examples.
     """
     words = _words(reading.inputs)
     if options and not reading.template.is_inverted:
@@ -52,7 +51,7 @@ def wording_findings(reading: ReadTemplate, options: Sequence[str]) -> Iterator[
 
 
 def difference(one: ReadTemplate, other: ReadTemplate) -> float:
-    """The share of two inputs' words and slots that differ, from 0 to 1; 1 where the targets are different ones."""
+    """The share of two inputs' words and slots that differ, from 0 to 1; 1 if the targets differ."""
     if one.template.targets != other.template.targets:
         return 1.0
     left, right = (re.findall(rf"{_SLOT}\w+{_SLOT}|\w+", _pieces(side.inputs).casefold()) for side in (one, other))
@@ -60,7 +59,7 @@ def difference(one: ReadTemplate, other: ReadTemplate) -> float:
 
 
 def _answers_differ(reading: ReadTemplate, words: str, options: Sequence[str]) -> Iterator[Finding]:
-    """The words name other answers than the options, or ask for something else."""
+    """The words name answers that are not the options, or ask for something else."""
     shown = [option.strip().casefold() for option in options if option.strip()]
     for named, is_whole in _named_answers(words, shown):
         if set(named) != set(shown) if is_whole else not set(named) <= set(shown):
@@ -82,7 +81,7 @@ def _answers_differ(reading: ReadTemplate, words: str, options: Sequence[str]) -
 
 
 def _question_differs(reading: ReadTemplate, words: str, shown: Sequence[str]) -> Iterator[Finding]:
-    """The last question begins with a verb ("Is …?"), and the options are not answers to that."""
+    """The last question begins with a verb ("Is …?"), but the options do not answer that."""
     questions = list(_YES_OR_NO.finditer(words))
     if not questions or "?" in words[questions[-1].end() :]:
         return
@@ -100,7 +99,7 @@ def _question_differs(reading: ReadTemplate, words: str, shown: Sequence[str]) -
 
 
 def _named_answers(words: str, options: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
-    """Every list of answers with "or" in it, and whether all of it is known.
+    """Every list of answers with "or", and whether all of its answers are known.
 
     "True, false or unknown" is; of "right, wrong or beyond what the text says" only the first two answers are.
     """
@@ -113,7 +112,7 @@ def _named_answers(words: str, options: Sequence[str]) -> Iterator[tuple[list[st
 
 
 def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[Finding]:
-    """A question with its answer after it reads as a slip: "Does it mean the same? no"."""
+    """A question directly followed by its answer looks like a mistake: "Does it mean the same? no"."""
     match = _ANSWERED.search(_pieces(reading.inputs))
     if match and (has_labels or _SLOT not in match[0]):
         yield reading.warning(
@@ -124,7 +123,7 @@ def _answered_question(reading: ReadTemplate, *, has_labels: bool) -> Iterator[F
 
 
 def _final_punctuation(reading: ReadTemplate, words: str) -> Iterator[Finding]:
-    """The words end, or go over to a new paragraph, without a mark."""
+    """The text, or a paragraph, ends without punctuation."""
     paragraphs = [paragraph.strip() for paragraph in words.split("\n\n") if paragraph.strip()]
     for number, paragraph in enumerate(paragraphs, start=1):
         is_last = number == len(paragraphs)
@@ -139,17 +138,17 @@ def _final_punctuation(reading: ReadTemplate, words: str) -> Iterator[Finding]:
 
 
 def _wants_a_mark(last: str) -> bool:
-    """A figure, or a letter of a script whose sentences end in a mark."""
+    """A digit, or a letter of a script whose sentences end in punctuation."""
     return last.isdigit() or unicodedata.name(last, "").startswith(("LATIN", "GREEK", "CYRILLIC"))
 
 
 def _words(text: CompiledText) -> str:
-    """The template's words, with a sign for every slot but the options."""
+    """The template's words, with a placeholder for every slot except the options."""
     return "".join(_SLOT if span.slot else span.text for span in text.source() if span.slot != "options")
 
 
 def _pieces(text: CompiledText) -> str:
-    """The same with the names of the slots, options among them."""
+    """The same with the names of the slots, including options."""
     return "".join(f"{_SLOT}{span.slot}{_SLOT}" if span.slot else span.text for span in text.source())
 
 

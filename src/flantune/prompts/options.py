@@ -1,4 +1,4 @@
-"""How a prompt shows the answer options: in which order, after which marks, and what answers for them."""
+"""How a prompt shows the answer options: their order, their marks, and what the answer is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 
 
 def capital(place: int) -> str:
-    """The capital letter of a place; two letters from the 27th on, so that options never run out of marks.
+    """The capital letter of a place; two letters from the 27th on, so that marks never run out.
 
     >>> capital(0), capital(25), capital(26)
     ('A', 'Z', 'AA')
@@ -33,7 +33,7 @@ def capital(place: int) -> str:
 
 
 def roman(place: int) -> str:
-    """The Roman number of a place, which counts from 0.
+    """The Roman numeral of a place, counted from 0.
 
     >>> roman(0), roman(3), roman(48)
     ('I', 'IV', 'XLIX')
@@ -56,7 +56,7 @@ _MARKS: Mapping[str, Callable[[int], str]] = {
     "I": roman,
     "i": lambda place: roman(place).lower(),
 }
-"""First mark of a series → the mark of each place. All series are endless."""
+"""First mark of a series → a function that gives the mark of each place. All series are endless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,11 @@ class OptionLayout:
 
     Attributes:
         opening: The line before them.
-        series: First of the marks that tell them apart ("A", "1" …); empty: none, ``before`` comes before each.
+        series: First of the distinguishing marks ("A", "1" …); empty: none, only ``before`` precedes each.
         before: Before each mark.
         after: Between mark and option.
         between: Between two options.
-        answer: What answers for an option: its text, its mark, or the mark with what is around it.
+        answer: The answer for an option: its text, its mark, or the mark with what surrounds it.
     """
 
     opening: str = "OPTIONS:"
@@ -80,7 +80,7 @@ class OptionLayout:
     answer: Literal["text", "mark", "whole mark"] = "text"
 
     def block(self, options: Sequence[str]) -> str:
-        r"""The options under their opening.
+        r"""The options below their opening.
 
         >>> LISTED.block(["yes", "no"])
         'OPTIONS:\n- yes\n- no'
@@ -91,7 +91,7 @@ class OptionLayout:
         return f"{self.opening}\n{self.between.join(shown)}"
 
     def answers(self, count: int) -> tuple[str, ...]:
-        """What is written for each of so many options, where a mark answers."""
+        """The answer for each option, if marks are the answers."""
         if self.answer == "mark":
             return tuple(map(self._mark, range(count)))
         return tuple(f"{self.before}{self._mark(at)}{self.after}".strip() for at in range(count))
@@ -128,11 +128,11 @@ _FOR_MARKS = (
 
 @lru_cache(maxsize=65_536)
 def drawn_layout(key: int) -> OptionLayout:
-    r"""One of the varied layouts, a pure function of ``key``: opening, marks, and what is around them.
+    r"""One of the varied layouts, a pure function of ``key``: opening, marks, and what surrounds them.
 
-    Where the opening asks for a letter or number, that answers, without what is around it; else the option's text
-    does, marks or no marks. So a prompt always says which of the two is wanted. Paper: Flan 2022, whose code draws
-    openings and marks as well, but never says whether text or mark is the answer.
+    If the opening asks for a letter or number, that is the answer, without what surrounds it; otherwise the option's
+    text is, with or without marks. So a prompt always says which of the two is expected. Paper: Flan 2022, whose code
+    draws openings and marks as well, but never says whether text or mark is the answer.
 
     >>> drawn_layout(2) == drawn_layout(2), len({drawn_layout(key) for key in range(1_000)}) > 300
     (True, True)
@@ -160,7 +160,7 @@ def _one_of(values: Sequence[_Value], key: int, number: int) -> _Value:
 def layout_for(style: Style, template: Template, *, key: int) -> OptionLayout:
     """How a style lists the options of prompts in one template; a varied layout is drawn by key and template.
 
-    The rows asked under one key show their options alike, and so do the exemplars before them.
+    Rows with the same key show their options in the same way, and so do the exemplars before them.
     """
     if style.options == "varied":
         return drawn_layout(mix64(key, stream_key(0, "option layout", template.name)))
@@ -168,7 +168,7 @@ def layout_for(style: Style, template: Template, *, key: int) -> OptionLayout:
 
 
 def letter(place: int) -> str:
-    """What comes before the option at a place of a lettered block, and answers for it.
+    """The mark of an option in a lettered block, which is also the answer.
 
     >>> letter(0), letter(25), letter(26)
     ('(A)', '(Z)', '(AA)')
@@ -179,13 +179,13 @@ def letter(place: int) -> str:
 def shown_order(example: Example, style: Style, *, key: int) -> tuple[int, ...]:
     """Place in the prompt → index in the example's options: a pure function of ``key`` and the example's row.
 
-    Empty where the options are as the example has them.
+    Empty if the options are in the example's order.
     """
     return tuple(shuffled(len(example.options), key=mix64(key, example.row))) if style.shuffle_options else ()
 
 
 def in_order(example: Example, order: Sequence[int]) -> Example:
-    """The example with its options in that order, if there is one; its answer points at the same text as before."""
+    """The example with its options in that order, if given; its answer refers to the same text as before."""
     if not order:
         return example
     answer = None if example.answer is None else order.index(example.answer)
@@ -193,12 +193,12 @@ def in_order(example: Example, order: Sequence[int]) -> Example:
 
 
 def answers_by_mark(example: Example, template: Template, style: Style, *, key: int) -> bool:
-    """Whether a mark is the answer: only where the prompt shows marks, and never the answer of another question.
+    """Whether a mark is the answer: only if the prompt shows marks, and never for an inverted template.
 
     A template without an ``{options}`` slot, ``show_options=False`` and an inverted template keep the option's text.
 
     Raises:
-        TemplateError: A brace of the template has no partner.
+        TemplateError: The template has an unmatched brace.
     """
     if not style.show_options or not example.options or layout_for(style, template, key=key).answer == "text":
         return False
@@ -208,10 +208,10 @@ def answers_by_mark(example: Example, template: Template, style: Style, *, key: 
 
 
 def answer_texts(example: Example, template: Template, style: Style, *, key: int) -> tuple[str, ...]:
-    """What a model writes for each option, in their order: the texts themselves, or the marks before them.
+    """The answer for each option, in their order: the texts themselves, or the marks before them.
 
     Raises:
-        TemplateError: A brace of the template has no partner.
+        TemplateError: The template has an unmatched brace.
     """
     if answers_by_mark(example, template, style, key=key):
         return layout_for(style, template, key=key).answers(len(example.options))

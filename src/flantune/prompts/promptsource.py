@@ -1,7 +1,7 @@
-"""Templates as promptsource writes them: one text in Jinja that gives inputs and targets of a row, three bars between.
+"""promptsource's templates: one Jinja text that gives inputs and targets of a row, separated by three bars.
 
-Its answer choices are a second text. Bars in the data never split anything, what is drawn is drawn by a key, and a
-template that by its own ``if`` says nothing of a row does not ask it. Paper: Bach et al. 2022; Sanh et al. 2021.
+Its answer choices are a second text. Bars in the data never split anything, random choices are made by a key, and a
+template whose own ``if`` leaves a row empty does not accept it. Paper: Bach et al. 2022; Sanh et al. 2021.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 BARS = "|||"
 """Between inputs and targets, and between one answer choice and the next."""
 CHOICES = "answer_choices"
-"""What a template calls its answer choices."""
+"""The templates' name for their answer choices."""
 Truncation = Literal["none", "expressions", "promptsource"]
 TRUNCATED_CHARACTERS = 2_048
 _NAMED_GUARD = re.compile(r"\b[0-9a-f]{32}\b")
 _JSON = "json:"
-"""Stands before a value of a row that is not text, or is one that begins so."""
+"""Precedes a value of a row that is not text, or is text that begins like this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptsourceText:
-    """The text of a template, read once; both sides of a template are the one text."""
+    """The text of a template, compiled; both sides of a template are the same text."""
 
     program: JinjaProgram
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The columns that it looks at."""
+        """The columns that it uses."""
         return tuple(name for name in self.program.names if name != CHOICES)
 
     @property
@@ -52,7 +52,7 @@ class PromptsourceText:
         return self.program.words
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """The text as rendered, bars and all, without answer choices and with the first of what is drawn.
+        """The rendered text with its bars, without answer choices and with the first of each random choice.
 
         Raises:
             TemplateError: It fails on the row.
@@ -60,15 +60,15 @@ class PromptsourceText:
         return self.program.render(row_of(values), choose=lambda _: 0)
 
     def spans(self, values: Mapping[str, str]) -> Iterator[Span]:
-        """The same, in one piece: what a program writes cannot be told from what it was given."""
+        """The same as a single span: the output of a program cannot be attributed to its inputs."""
         yield Span(text=self.fill(values))
 
     def source(self) -> Iterator[Span]:
-        """The text as it is written."""
+        """The source text."""
         yield Span(text=self.program.text)
 
     def without_options(self) -> PromptsourceText:
-        """The same: where it shows options is its own affair."""
+        """The same text: where it shows options cannot be determined."""
         return self
 
 
@@ -85,26 +85,26 @@ _program = lru_cache(maxsize=16_384)(read_jinja)
 
 
 def ask(template: Template, fields: Mapping[str, str], key: int) -> Asked:
-    """What a template makes of a row.
+    """The result of a template and a row.
 
     Args:
         template: The template.
         fields: The row, as ``fields_of`` writes it.
-        key: Draws.
+        key: The key of random choices.
 
     Raises:
-        NotAskedError: It does not ask this row: it has not both inputs and targets of it.
+        NotAskedError: It does not accept this row: inputs or targets are empty.
         TemplateError: It fails on the row.
     """
     parts, options = render_parts(template.inputs, template.answer_choices, row_of(fields), choose=keyed(key))
     if len(parts) != 2 or not all(parts):
         raise NotAskedError("the template does not ask this row: it says nothing of it")
-    # Choices that read the same are one choice, and a blank one is none.
+    # Equal choices count once, and blank ones do not count.
     return Asked(inputs=parts[0], targets=parts[1], options=tuple(dict.fromkeys(filter(None, options))))
 
 
 def keyed(key: int) -> Choose:
-    """Draws one after another, each a pure function of the key and of how many were drawn before."""
+    """Successive random choices, each a pure function of the key and the number of earlier choices."""
     drawn = 0
 
     def choose(count: int) -> int:
@@ -128,7 +128,7 @@ def render_parts(
         text: The template.
         answer_choices: The text of its answer choices; empty for none.
         row: The row.
-        choose: Draws.
+        choose: Makes random choices.
 
     Raises:
         TemplateError: A text is not Jinja, or fails on this row.
@@ -150,9 +150,9 @@ def _split(text: str) -> list[str]:
 
 
 def _guard(row: Mapping[str, Any], text: str) -> str:
-    """What stands in for bars in the data while a text is rendered, and is nowhere in the row; empty without bars.
+    """A placeholder for bars in the data during rendering, which occurs nowhere in the row; empty without bars.
 
-    Some texts name what promptsource puts there, a number in hexadecimal, to find the bars again: then it is that.
+    Some texts refer to promptsource's own placeholder, a hexadecimal number, to restore the bars; then it is used.
     """
     whole = json.dumps(row, ensure_ascii=False, default=str)
     if BARS not in whole:
@@ -164,7 +164,7 @@ def _guard(row: Mapping[str, Any], text: str) -> str:
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:
-    """A value with a text replaced in all of its texts, however deep they lie."""
+    """A value with a text replaced in all of its texts, at any depth."""
     if isinstance(value, str):
         return value.replace(old, new)
     if isinstance(value, list | tuple):
@@ -175,7 +175,7 @@ def _replaced(value: Any, old: str, new: str) -> Any:
 
 
 def fixed_choices(answer_choices: str) -> tuple[str, ...]:
-    """The choices of a template that has the same for every row; empty for others.
+    """The choices of a template that are the same for every row; empty for others.
 
     >>> fixed_choices("yes ||| no"), fixed_choices("{{ left }} ||| {{ right }}")
     (('yes', 'no'), ())
@@ -190,7 +190,7 @@ def fixed_choices(answer_choices: str) -> tuple[str, ...]:
 
 
 def fields_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as texts: texts as they are, all else as JSON after a mark; ``row_of`` turns them back.
+    """A row as texts: texts unchanged, everything else as JSON after a mark; ``row_of`` reverses it.
 
     >>> fields_of({"text": "It rains.", "label": 1})
     {'text': 'It rains.', 'label': 'json:1'}
@@ -205,7 +205,7 @@ def _as_text(value: Any) -> str:
 
 
 def row_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The row that ``fields_of`` wrote down, anew each time: a template may change its lists.
+    """The row that ``fields_of`` encoded, a new copy each time, since a template may change its lists.
 
     >>> row_of({"text": "It rains.", "label": "json:1"})
     {'text': 'It rains.', 'label': 1}
@@ -216,7 +216,7 @@ def row_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def without_content(fields: Mapping[str, str], text: str) -> dict[str, str]:
-    """A row with a text in place of each of its texts; labels and other numbers stay, so that it can still be asked.
+    """A row with each of its texts replaced; labels and other numbers stay, so that it can still be rendered.
 
     >>> without_content({"claim": "It rains.", "label": "json:1", "more": 'json:["a", 2]'}, "N/A")
     {'claim': 'N/A', 'label': 'json:1', 'more': 'json:["N/A", 2]'}
@@ -233,9 +233,9 @@ def _emptied(value: Any, text: str) -> Any:
 
 
 def truncated(text: str, how: Truncation) -> str:
-    """A template's text with every expression it prints cut to some 2,048 characters, at the border of a word.
+    """A template's text with every printed expression truncated to some 2,048 characters, at a word boundary.
 
-    "promptsource": as its authors do it, so the texts are theirs; the cut then reaches only the last part of
+    "promptsource": like its authors' code, for equal texts; this only truncates the last part of
     ``a if b else c``, of ``a or b`` and of ``a + b``. "expressions": the whole of each expression.
 
     >>> truncated("{{ a or b }}", "expressions"), truncated("{{ a or b }}", "promptsource")

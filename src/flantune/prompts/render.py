@@ -1,4 +1,4 @@
-"""Example and template in, prompt out."""
+"""Prompts from examples and templates."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def render(
     style: Style = INSTRUCTION,
     options_key: int = 0,
 ) -> Prompt:
-    """The prompt for ``example`` in the words of ``template``, without exemplars except those of its encoding.
+    """The prompt for ``example`` with ``template``, without exemplars except those of its encoding.
 
-    An inverted template is trained on but is not the task: its prompt has no options and no gold index, and its only
-    reference is its own target. In the styles without instructions the template's words are not used, and the
-    prompt's ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its
-    order, and marks where it asks for marks.
+    An inverted template is trained on but does not ask the task: its prompt has no options and no gold index, and its
+    only reference is its own target. In styles without instructions the template's text is not used, and the prompt's
+    ``template`` is the style's name. Options, answer and references are those that the prompt shows: in its order, and
+    as marks if it asks for marks.
 
     Args:
         task: The task, for its name and messages.
-        example: What is asked.
-        template: The words.
-        split: Which split ``example`` comes from.
-        style: How much of the words is kept; see ``Style``.
-        options_key: Seeds varied layouts of options and how turns are written and, with the example's row, the order of
-            shuffled options, which reply of a conversation is asked for, which of several references is trained on in
-            templates with an ``encoding``, and whatever the template draws.
+        example: The example.
+        template: The template.
+        split: The split of ``example``.
+        style: How much of the instruction is kept; see ``Style``.
+        options_key: Seeds varied layouts of options and forms of turns and, with the example's row, the order of
+            shuffled options, the target reply of a conversation, the reference to train on in templates with an
+            ``encoding``, and the template's own random choices.
 
     Raises:
-        NotAskedError: The template does not ask this example.
-        TemplateError: A slot names no field of the example, a brace has no partner, or ``{options}`` is asked of an
+        NotAskedError: The template does not accept this example.
+        TemplateError: A slot names no field of the example, a brace is unmatched, or ``{options}`` is used for an
             example without options.
     """
     if style.name == "instruction" and (asked := _asked(task, example, template, key=options_key)) is not None:
@@ -101,7 +101,7 @@ def render(
 def render_words(
     task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
 ) -> PromptTexts:
-    """The texts of ``render`` alone.
+    """Only the texts of ``render``.
 
     Raises:
         TemplateError: As ``render``.
@@ -114,7 +114,7 @@ def render_words(
 
 
 def _asked(task: Task, example: Example, template: Template, *, key: int) -> Asked | None:
-    """What is asked in a language that gives it at once, where options are as the template has them; else None."""
+    """The result of a language that gives a whole prompt, with options as in the template; otherwise None."""
     where = f"{task.name}/{template.name}"
     try:
         asks = language_of(template).ask
@@ -127,10 +127,10 @@ def _asked(task: Task, example: Example, template: Template, *, key: int) -> Ask
 
 
 def _whole_prompt(asked: Asked, task: Task, example: Example, template: Template, *, split: SplitRole) -> Prompt:
-    """The prompt of what was asked: a choice where the task is one and the template asks for it.
+    """The prompt of such a result: classification if the task is and the template gives choices.
 
     Raises:
-        NotAskedError: The target is none of the options, or one of two that read the same.
+        NotAskedError: The target is not among the options, or equals two of them.
     """
     is_choice = task.kind == "classification" and not template.is_inverted
     if is_choice and asked.options.count(asked.targets) != 1:
@@ -152,7 +152,7 @@ def _whole_prompt(asked: Asked, task: Task, example: Example, template: Template
 
 
 def _words(task: Task, example: Example, template: Template, *, style: Style, key: int) -> PromptTexts:
-    """The texts for an example whose options are in the order to show."""
+    """The texts for an example with options in the order to show."""
     if style.name != "instruction":
         references = _references(example, template, style, key=key)
         inputs_text = _plain_inputs(task, example, template, style, key=key)
@@ -172,7 +172,7 @@ def _compile_inputs(template: Template, style: Style) -> CompiledText:
 
 
 def _references(example: Example, template: Template, style: Style, *, key: int) -> tuple[str, ...]:
-    """The acceptable answers as this prompt wants them: the marks of right options where marks answer."""
+    """The acceptable answers in this prompt's form: marks of right options, if marks are the answers."""
     texts = answer_texts(example, template, style, key=key)
     if texts is example.options or example.answer is None:
         return example.references
@@ -181,7 +181,7 @@ def _references(example: Example, template: Template, style: Style, *, key: int)
 
 
 def slot_values(example: Example, template: Template, style: Style, *, key: int) -> dict[str, str]:
-    """Slot → text, of an example whose options are in the order to show.
+    """Slot → text, for an example with options in the order to show.
 
     ``answer`` and ``options`` are reserved: a field of that name is never shown.
 
@@ -207,7 +207,7 @@ def _fill(text: CompiledText, values: dict[str, str]) -> str:
 
 
 def _unfilled(text: CompiledText, values: dict[str, str]) -> TemplateError:
-    """Name the first slot that cannot be filled."""
+    """Names the first slot that cannot be filled."""
     for slot in text.slots:
         if slot == "options" and slot not in values:
             return TemplateError(

@@ -1,6 +1,6 @@
-"""Jinja for texts of strangers: a sandbox whose time and memory are metered, and whose draws come from a key.
+"""Jinja for third-party texts: a sandbox with limited work and memory, and with keyed random choices.
 
-A text that does more than ``MOST_WORK``, or would make a value larger than ``MOST_CHARACTERS``, is stopped; see
+A text that does more work than ``MOST_WORK``, or would make a text longer than ``MOST_CHARACTERS``, is stopped; see
 ``sandbox_limits``.
 """
 
@@ -53,7 +53,7 @@ _ALLOWED = {kind: frozenset(names.split()) for kind, names in _METHODS.items()}
 
 
 def _turns(values: Any) -> Iterator[Any]:
-    """The values of a loop, each of which costs a turn."""
+    """The values of a loop; each iteration costs work."""
     for value in values:
         meter = METER.get()
         if meter is not None:
@@ -62,7 +62,7 @@ def _turns(values: Any) -> Iterator[Any]:
 
 
 class _Metering(NodeTransformer):
-    """Puts a toll on what the sandbox itself cannot stop: loops, texts that are put together, slices."""
+    """Counts the work of what the sandbox itself does not limit: loops, concatenations, slices."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - named by the library
         self.generic_visit(node)
@@ -98,7 +98,7 @@ def _toll(node: nodes.Node, name: str) -> nodes.Filter:
 
 
 class _Sandbox(SandboxedEnvironment):
-    """Jinja's sandbox, metered."""
+    """Jinja's sandbox, with its work counted."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -157,7 +157,7 @@ def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
 
 @jinja2.pass_context
 def _choice(_: object, values: Any) -> Any:
-    """One of the values, drawn by the key of the prompt and never by a generator of the whole process."""
+    """One of the values, drawn by the key of the prompt and never by a global generator."""
     meter = METER.get()
     if meter is None or not len(values):
         return jinja2.Undefined("there is nothing to choose from")
@@ -165,7 +165,7 @@ def _choice(_: object, values: Any) -> Any:
 
 
 def _most_frequent(values: Any) -> list[Any]:
-    """All that are there as often as the most frequent one, in order of appearance."""
+    """All values that occur as often as the most frequent one, in order of appearance."""
     listed = list(values)
     counts: dict[Any, int] = {}
     for value in listed:
@@ -181,11 +181,11 @@ def _range(*args: int) -> range:
 
 
 _SLOW = {"title": 32, "wordcount": 8, "truncate": 8}
-"""Filters that look at text letter by letter, and how many times a plain look they take."""
+"""Filters that process text character by character, and their cost relative to reading it once."""
 
 
 def _paid(function: Callable[..., Any], *, times: int = 1) -> Callable[..., Any]:
-    """A filter or a test that costs the length of what it reads, so many times."""
+    """A filter or test that costs a multiple of the length of what it reads."""
     place = 1 if getattr(function, "jinja_pass_arg", None) is not None else 0
 
     @wraps(function)
@@ -218,13 +218,13 @@ def _environment() -> _Sandbox:
 
 
 def _finalize(value: Any) -> Any:
-    """What is printed costs its length."""
+    """Printed text costs its length."""
     spend(size(value))
     return value
 
 
 def _unfolded(function: Callable[[Any], Any]) -> Callable[..., Any]:
-    """A filter that is never computed ahead, when the text is read."""
+    """A filter that is never constant-folded when the text is compiled."""
 
     @jinja2.pass_context
     def unfolded(_: object, value: Any) -> Any:
@@ -235,12 +235,12 @@ def _unfolded(function: Callable[[Any], Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JinjaProgram:
-    """A text in Jinja, read once.
+    """A compiled Jinja text.
 
     Attributes:
-        text: As it is written.
-        names: What it asks for from outside, in order of appearance.
-        words: Its own words, a blank where something is filled in.
+        text: The source text.
+        names: The outside variables that it uses, in order of appearance.
+        words: Its own words, with a space where something is filled in.
     """
 
     text: str
@@ -249,10 +249,10 @@ class JinjaProgram:
     template: jinja2.Template
 
     def render(self, values: Mapping[str, Any], *, choose: Choose) -> str:
-        """The text with these values; every draw asks ``choose``.
+        """The text with these values; every random choice calls ``choose``.
 
         Raises:
-            TemplateError: It fails on these values, does too much, or reaches for what no text may touch.
+            TemplateError: It fails on these values, exceeds a limit, or accesses something forbidden.
         """
         meter = Meter(left=MOST_WORK, step=1 + len(self.text) // 64, choose=choose)
         pieces, characters = [], 0
@@ -267,13 +267,13 @@ class JinjaProgram:
         except (SecurityError, RecursionError, MemoryError) as error:
             raise TemplateError(f"the template does something that is not allowed: {_said(error)}") from None
         except Exception as error:
-            # The text is a stranger's program: whatever it raises is about this row.
+            # The text is a third-party program: any exception counts as a failure on this row.
             raise TemplateError(f"the template fails on this row: {_said(error)}") from None
         return "".join(pieces)
 
 
 def read_jinja(text: str) -> JinjaProgram:
-    """A text in Jinja.
+    """Compiles a Jinja text.
 
     Raises:
         TemplateError: It cannot be read.
@@ -296,7 +296,7 @@ def read_jinja(text: str) -> JinjaProgram:
 
 
 def tokens(text: str) -> Iterator[tuple[str, str]]:
-    """A text in pieces, each with what it is ("variable_begin", "data" …); joined, they are the text.
+    """A text as tokens with their types ("variable_begin", "data" …), which together are the text.
 
     Raises:
         TemplateError: It is not Jinja.

@@ -1,6 +1,6 @@
-"""How much a text of strangers may do: work, lengths and depths, counted while it runs.
+"""Limits on third-party texts: work, lengths and depths, counted while they run.
 
-Everything that a text can do costs work: a turn of a loop, a call, the length of what a filter or an operator reads.
+Every operation costs work: an iteration of a loop, a call, the length of what a filter or operator reads.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from jinja2.utils import Namespace
 from flantune.errors import TemplateError
 
 MOST_WORK = 2_000_000
-"""Work of one rendering: about a second, and four hundred times what the longest texts of promptsource need."""
+"""Limit on the work of one rendering: about a second, and four hundred times what promptsource's longest texts need."""
 MOST_CHARACTERS = 4_000_000
-"""Length of any text that is made."""
+"""Limit on the length of any text that is made."""
 
 
 MOST_ITEMS = 250_000
-"""Values in any list or table, however deep they lie."""
+"""Limit on the values in any list or table, at any depth."""
 
 Choose = Callable[[int], int]
-"""How many there are to choose from → the one that is taken."""
+"""The number of choices → the index of the choice."""
 
 _WIDE = re.compile(r"%(\([^)]*\))?[-+ #0]*(\*|\d{4,}|\d*\.(\*|\d{4,}))")
 
 
 @dataclass(slots=True, kw_only=True)
 class Meter:
-    """What one rendering may still do, and how it draws.
+    """What one rendering may still do, and its random choices.
 
     Attributes:
-        left: Work that is left.
-        step: Work of a turn of a loop: long texts make long turns.
-        choose: Draws.
+        left: Remaining work.
+        step: Work of an iteration, which grows with the length of the text.
+        choose: Makes random choices.
     """
 
     left: int
@@ -47,10 +47,10 @@ class Meter:
     choose: Choose
 
     def spend(self, work: int) -> None:
-        """Takes so much work off.
+        """Deducts work.
 
         Raises:
-            TemplateError: There is less left.
+            TemplateError: Not enough is left.
         """
         self.left -= work
         if self.left < 0:
@@ -64,7 +64,7 @@ METER: ContextVar[Meter | None] = ContextVar("flantune_template_meter", default=
 
 @contextmanager
 def metered(meter: Meter) -> Iterator[None]:
-    """While inside, what is spent is this meter's."""
+    """Within the block, work is deducted from this meter."""
     before = METER.set(meter)
     try:
         yield
@@ -73,17 +73,17 @@ def metered(meter: Meter) -> Iterator[None]:
 
 
 def spend(work: int) -> None:
-    """Takes work off the meter of the text that is rendered, if there is one."""
+    """Deducts work from the meter of the current rendering, if there is one."""
     meter = METER.get()
     if meter is not None:
         meter.spend(work)
 
 
 def size(value: object) -> int:
-    """Work of reading a value once.
+    """The work of reading a value once.
 
     Raises:
-        TemplateError: It holds more text than may be, counting what it holds twice twice.
+        TemplateError: It contains too much text, where repeated values count each time.
     """
     if isinstance(value, str):
         return len(value) // 64
@@ -97,7 +97,7 @@ _MOST_DEPTH = 50
 
 
 def measure(value: object, *, depth: int) -> tuple[int, int]:
-    """How many values a container holds, however deep they lie, and how many characters all their texts have."""
+    """The number of values in a container, at any depth, and the number of characters in all their texts."""
     if depth > _MOST_DEPTH:
         raise TemplateError(f"the template makes lists nested more than {_MOST_DEPTH} deep")
     count = characters = 0
@@ -116,7 +116,7 @@ def measure(value: object, *, depth: int) -> tuple[int, int]:
 
 
 def check_length(characters: int) -> None:
-    """Refuses a text of so many characters."""
+    """Refuses a text that is too long."""
     if characters > MOST_CHARACTERS:
         raise TemplateError(
             f"the template makes a text of {characters:,} characters", hint=f"the most is {MOST_CHARACTERS:,}"
@@ -124,7 +124,7 @@ def check_length(characters: int) -> None:
 
 
 def sized(value: Any) -> Any:
-    """A value that was just made, once it was found small enough."""
+    """A value that was just made, after a check of its size."""
     if isinstance(value, str):
         check_length(len(value))
     spend(1 + size(value))
@@ -132,12 +132,12 @@ def sized(value: Any) -> Any:
 
 
 def is_small(value: Any) -> bool:
-    """Whether a number may be raised to a power, or be one."""
+    """Whether a number is small enough as a base or exponent."""
     return not isinstance(value, int) or abs(value) < 1_000
 
 
 def check_product(left: Any, right: Any) -> None:
-    """Refuses a long text or list times a number, and products of giant numbers."""
+    """Refuses to multiply long texts or lists by numbers, and huge numbers."""
     for one, times in ((left, right), (right, left)):
         if isinstance(one, str | list | tuple) and isinstance(times, int):
             check_length(len(one) * max(0, times))
@@ -147,7 +147,7 @@ def check_product(left: Any, right: Any) -> None:
 
 
 def check_format(pattern: str, *args: Any) -> None:
-    """Refuses a pattern that would make a very long text of its arguments."""
+    """Refuses a format string that would make a very long text."""
     if _WIDE.search(pattern):
         raise SecurityError("a width of more than three digits cannot be asked for")
     widest = max((int(digits) for digits in re.findall(r"\d{1,3}", pattern)), default=0)
@@ -155,7 +155,7 @@ def check_format(pattern: str, *args: Any) -> None:
 
 
 def checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a text's method, once what it would make was found small enough."""
+    """The arguments of a text's method, after a check of the size of its result."""
     if name == "replace" and len(args) > 1:
         check_replace(owner, *args[:2])
     if name == "join":
@@ -166,11 +166,11 @@ def checked_arguments(owner: str, name: str, args: tuple[Any, ...]) -> tuple[Any
 
 
 def check_joined(separator: str, values: Sequence[Any]) -> None:
-    """Refuses to join what would be a very long text."""
+    """Refuses a join with a very long result."""
     check_length(len(separator) * len(values) + measure(values, depth=0)[1])
 
 
 def check_replace(text: str, old: object, new: object) -> None:
-    """Refuses to put long texts in many places."""
+    """Refuses a replacement with a very long result."""
     times = text.count(str(old)) if str(old) else len(text) + 1
     check_length(len(text) + times * len(str(new)))

@@ -1,4 +1,4 @@
-"""What is around a query once its solved examples are known: a trigger where there are none, or drawn labels."""
+"""What surrounds a query with its solved examples: a trigger if there are none, or random labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Labels(NamedTuple):
-    """The words before an input and before its answer."""
+    """The labels before an input and before its answer."""
 
     question: str
     answer: str
@@ -41,14 +41,14 @@ _BETWEEN = ("\n\n", "\n\n\n", "\n---\n", "\n\n***\n\n", "\n====\n", "\n\n##\n\n"
 def with_exemplars(prompt: Prompt, exemplars: tuple[Exemplar, ...], *, style: Style, key: int) -> Prompt:
     r"""The prompt after its solved examples, in the format of the style.
 
-    Without any, a prompt whose target reasons before it answers ends in the style's trigger. A varied format, a pure
-    function of ``key``, is the same for all examples of a prompt and its query; answers begin a line, so that what is
-    before a target is tokenized as before an exemplar's. Paper: Flan 2022, section 2.1; its code draws one separator a
-    task at import, unseeded.
+    Without any, a prompt whose target has reasoning before the answer ends with the style's trigger. A varied format, a
+    pure function of ``key``, is the same for all examples of a prompt and its query; answers begin a new line, so that
+    the text before a target is tokenized as before an exemplar's. Paper: Flan 2022, section 2.1; its code draws one
+    separator per task at import, unseeded.
 
     Args:
         prompt: The prompt.
-        exemplars: What comes before it.
+        exemplars: The exemplars.
         style: Format and trigger.
         key: Draws the format.
 

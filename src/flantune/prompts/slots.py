@@ -1,6 +1,6 @@
-"""flantune's own language of templates: words with ``{slot}`` holes.
+"""flantune's own template language: text with ``{slots}``.
 
-Nothing in a template is evaluated: a slot is a name to look up, no more. ``{{`` and ``}}`` stand for literal braces.
+Nothing in a template is evaluated: a slot is only a name to look up. ``{{`` and ``}}`` stand for literal braces.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _LOST_BACKSLASH = re.compile(r"(?<!\w)n{1,2}$")
-"""What is left of a line break or two in front of a slot when the backslash is gone."""
+"""What is left of one or two line breaks before a slot if the backslash is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlottedText:
-    """Literal words and the slots between them: ``literals[0] slots[0] literals[1] … literals[-1]``.
+    """Literal texts and the slots between them: ``literals[0] slots[0] literals[1] … literals[-1]``.
 
     Attributes:
-        literals: The words as written, braces unescaped; always one more than ``slots``.
+        literals: The texts with unescaped braces; always one more than ``slots``.
         slots: Slot names in order of appearance.
     """
 
@@ -50,11 +50,11 @@ class SlottedText:
 
     @property
     def words(self) -> str:
-        """The literal words alone, a blank where a slot stood."""
+        """The literal texts, with a space for each slot."""
         return " ".join(self.literals)
 
     def spans(self, values: Mapping[str, str]) -> Iterator[Span]:
-        """The filled text in pieces.
+        """The filled text as spans.
 
         Raises:
             KeyError: A slot has no value.
@@ -65,11 +65,11 @@ class SlottedText:
             yield Span(text=literal)
 
     def source(self) -> Iterator[Span]:
-        """The text as it is written, its slots in braces."""
+        """The source text, with slots in braces."""
         return self.spans({slot: f"{{{slot}}}" for slot in self.slots})
 
     def without_options(self) -> SlottedText:
-        r"""The same text with its ``{options}`` slot taken out, and the blank line that would be left behind.
+        r"""The same text without its ``{options}`` slot and the blank line that it would leave.
 
         >>> compile_slots("Is it good?\n\n{options}").without_options().literals
         ('Is it good?',)
@@ -90,13 +90,13 @@ class SlottedText:
 
 
 def compile_slots(text: str) -> SlottedText:
-    r"""Template text as words and slots.
+    r"""Template text as literals and slots.
 
     >>> compile_slots("{premise}\nSo {hypothesis}?").slots
     ('premise', 'hypothesis')
 
     Raises:
-        TemplateError: A brace has no partner.
+        TemplateError: A brace is unmatched.
     """
     literals, slots, words, end = [], [], [], 0
     for match in _TOKEN.finditer(text):
@@ -115,7 +115,7 @@ def compile_slots(text: str) -> SlottedText:
 
 
 def slot_flaws(text: str, side: Side) -> Iterator[Flaw]:
-    """Line breaks that are none, slots that touch letters or each other, stray white space."""
+    """Broken line breaks, slots that touch letters or each other, stray white space."""
     with suppress(TemplateError):
         compiled = compile_slots(text)
         yield from _broken_line_breaks(text, side, compiled)
@@ -154,7 +154,7 @@ def _glued_fields(side: Side, compiled: SlottedText) -> Iterator[Flaw]:
 
 
 def _close_gap(before: str, after: str, *, starts_text: bool, ends_text: bool) -> str:
-    """Join the words on both sides of a slot that is gone, keeping the larger of the two gaps."""
+    """Joins the texts on both sides of a removed slot, keeping the larger of the two gaps."""
     head, tail = before.rstrip(), after.lstrip()
     if starts_text:
         return tail

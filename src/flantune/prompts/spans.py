@@ -1,4 +1,4 @@
-"""A rendered template in pieces, so that the words of the template can be told from those of the example."""
+"""A rendered template as spans, which distinguish the words of the template from those of the example."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpannedPrompt:
-    """Inputs and targets in pieces; joined, they are what ``render`` gives."""
+    """Inputs and targets as spans; joined, they equal the texts of ``render``."""
 
     inputs: tuple[Span, ...]
     targets: tuple[Span, ...]
@@ -32,12 +32,12 @@ class SpannedPrompt:
 def render_spans(
     task: Task, example: Example, template: Template, *, style: Style = INSTRUCTION, options_key: int = 0
 ) -> SpannedPrompt:
-    """The prompt of ``render`` in pieces, with options as the style writes and orders them.
+    """The prompt of ``render`` as spans, with options in the style's form and order.
 
     Args:
         task: The task.
-        example: What is asked.
-        template: The words; a style's name other than ``instruction`` is not looked at.
+        example: The example.
+        template: The template; a style other than ``instruction`` is ignored.
         style: How options are shown.
         options_key: Seeds varied layouts and, with the example's row, the order of shuffled options.
 
@@ -61,7 +61,7 @@ def render_spans(
 
 
 def _framed(prompt: Prompt, slots: tuple[str, ...]) -> Iterator[Span]:
-    """A prompt with definition and exemplars: the words around the query, and the query."""
+    """A prompt with definition and exemplars: the text around the query, and the query."""
     first, last = prompt.frame or (0, 0)
     end = len(prompt.inputs) - last
     yield Span(text=inputs_text(replace(prompt, inputs=prompt.inputs[:first]), Layout()))

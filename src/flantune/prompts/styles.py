@@ -1,4 +1,4 @@
-"""Which of a task's templates are asked, and in which of the paper's styles."""
+"""Which of a task's templates are used, and in which of the paper's styles."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Style:
     """How much of the instruction a prompt carries, for ablations. Paper: FLAN 2021, section 4.3.
 
     Attributes:
-        name: ``instruction``: the template. ``inputs_only``: the fields' texts, a line each, no words of ours.
+        name: ``instruction``: the template. ``inputs_only``: the fields' texts, one per line, without other words.
             ``dataset_name``: the same after ``[name of the task]``.
-        show_options: List the answer options. Both values exist for every style: an ablation that took away the
-            options together with the instruction would measure two things at once.
-        options: ``listed``: a dash before each option, and its text is the answer (the paper's way). ``lettered``:
-            "(A)", "(B)" … before them, and where they are shown the letter alone, brackets and all, is the answer.
-            ``varied``: openings and marks are drawn, and where the opening asks for the mark it is the answer.
-        shuffle_options: Show the options in an order drawn for each example, by the key that rendering is given.
-        words: Those around a task's definition and examples, in templates with an ``encoding``.
-        turns: Ways to write a turn of a conversation; the first measures.
+        show_options: List the answer options. Both values exist for every style: an ablation that removed the options
+            together with the instruction would measure two things at once.
+        options: ``listed``: a dash before each option, and its text is the answer (as in the paper). ``lettered``:
+            "(A)", "(B)" … before them, and if they are shown, the letter with its brackets is the answer.
+            ``varied``: openings and marks are drawn, and if the opening asks for the mark, the mark is the answer.
+        shuffle_options: Show the options in an order drawn for each example, by the key of the rendering.
+        words: The wording around a task's definition and examples, in templates with an ``encoding``.
+        turns: Forms of a turn of a conversation; evaluation uses the first.
         exemplars: ``plain``: the layout's separators surround solved examples. ``varied``: drawn labels and
             separators do.
-        trigger: Ends a prompt without solved examples whose target reasons before it answers; nothing when empty.
+        trigger: Ends a prompt without solved examples whose target has reasoning before the answer; empty: none.
     """
 
     name: StyleName = "instruction"
@@ -69,30 +69,30 @@ class Style:
 
     @property
     def measured(self) -> Style:
-        """The style that measures: exemplars in the layout's format, and of several ways to write a turn the first."""
+        """The style of evaluation: exemplars in the layout's format, and the first form of turns."""
         return replace(self, exemplars="plain", turns=self.turns[:1])
 
 
 INSTRUCTION = Style()
-"""The default style: the template's own words, options shown where it has an ``{options}`` slot."""
+"""The default style: the template's own words, with options if it has an ``{options}`` slot."""
 
 
 def forward_templates(task: Task) -> tuple[Template, ...]:
-    """The templates that ask the task itself: the only ones that are ever scored."""
+    """The templates that ask the task itself, the only ones that are ever scored."""
     return tuple(template for template in task.templates if not template.is_inverted)
 
 
 def usable_templates(
     task: Task, *, style: Style = INSTRUCTION, include_inverted: bool = False, max_templates: int = 0
 ) -> tuple[Template, ...]:
-    """The renderings of each example, in order: one a template, or a single one in the styles without instructions.
+    """The renderings of each example, in order: one per template, or a single one in styles without instructions.
 
     Args:
         task: The task.
         style: Styles other than ``instruction`` have one rendering, named after the style, and no inverted ones.
-            Where options are hidden, a template that speaks of them is left out, unless all do.
+            If options are hidden, templates that refer to them are left out, unless all do.
         include_inverted: Keep the inverted templates (training); scoring leaves them out.
-        max_templates: How many of those kept to use, from the first on; 0 means all.
+        max_templates: Use only the first of those kept, this many; 0 means all.
     """
     if style.name != "instruction":
         _check_has_fields(task, style)
@@ -105,9 +105,9 @@ def usable_templates(
 
 @lru_cache(maxsize=65_536)
 def speaks_of_options(template: Template) -> bool:
-    r"""Whether a template's own words speak of the options that it lists, so that they mean nothing without them.
+    r"""Whether a template's own words refer to the options that it lists, so that they make no sense without them.
 
-    So do words that list the options themselves, without a slot.
+    Words that list the options themselves, without a slot, count too.
 
     >>> speaks_of_options(Template(name="t", inputs="{question}\n\nWhich of the choices is right?\n{options}"))
     True
@@ -125,7 +125,7 @@ _SPEAKS = re.compile(r"\b(?:options?|choices?)\b|\bof the \w+ below\b", re.IGNOR
 
 
 def _check_has_fields(task: Task, style: Style) -> None:
-    """Raises ``TemplateError`` where only a task's templates say what of a row is asked, and what is the answer."""
+    """Raises ``TemplateError`` if only a task's templates define inputs and answers of a row."""
     if any(map(gives_prompts, task.templates)):
         hint = "leave style out for tasks with templates of promptsource, or give them templates with {slots}"
         raise TemplateError(
@@ -136,10 +136,10 @@ def _check_has_fields(task: Task, style: Style) -> None:
 
 
 def shown_fields(task: Task, fields: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that a style without instructions shows: those some forward template shows, in field order.
+    """The fields that a style without instructions shows: those of any forward template, in field order.
 
-    A field that only inverted templates use may give the answer away (the fact after a question, a rationale).
-    Without any such template, all fields.
+    A field that only inverted templates use may reveal the answer (the fact behind a question, a rationale). Without
+    forward templates, all fields.
     """
     asked = _asked_slots(task.templates)
     own = tuple(name for name in fields if name not in RESERVED_SLOTS)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFacts:
-    """A template in three claims.
+    """Facts about a template.
 
     Attributes:
-        is_inverted: It turns the task around; trained on, never scored.
-        shows_options: The prompt lists the answer options; None: the task has none.
-        original_task: The task that it was made for and, unless it is inverted, asks.
-        asks_for: What its target is made of: ``answer``, or the fields that an inverted template asks for.
+        is_inverted: Whether it inverts the task; such templates are trained on, never scored.
+        shows_options: Whether the prompt lists the answer options; None: the task has none.
+        original_task: The task that it was made for and, unless inverted, asks.
+        asks_for: What its target consists of: ``answer``, or the fields that an inverted template asks for.
     """
 
     is_inverted: bool
@@ -28,7 +28,7 @@ class TemplateFacts:
     asks_for: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as JSON-able values."""
+        """The facts as JSON values."""
         return {**asdict(self), "asks_for": list(self.asks_for)}
 
     def words(self) -> str:
@@ -47,9 +47,9 @@ class TemplateFacts:
 
 
 def template_facts(task: Task, template: Template) -> TemplateFacts:
-    """What a template of a task asks for and shows. A text that cannot be read shows nothing and asks for nothing.
+    """What a template of a task asks for and shows; nothing if its text cannot be read.
 
-    Of one text that gives a whole prompt, nobody knows which of its words are options.
+    If one text gives a whole prompt, it is unknown which of its words are options.
     """
     can_be_told = task.kind == "classification" and not gives_prompts(template)
     return TemplateFacts(

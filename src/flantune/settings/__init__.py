@@ -1,1 +1,1 @@
-"""The run file: what may be set, how it is read, and what is said where it is wrong."""
+"""The run file: its settings, how it is read, and the messages for what is wrong in it."""

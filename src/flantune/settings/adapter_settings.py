@@ -1,4 +1,4 @@
-"""Settings of what is trained beside a model's weights, in their place."""
+"""Settings of what is trained instead of a model's weights: low-rank adapters or virtual tokens."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class DataSettings(Section):
     licences: Literal["any", "commercial"] = "any"
     """"commercial": only tasks whose licence is known to allow commercial use; an unstated licence does not."""
     languages: Names = ()
-    """Only tasks in these languages alone, by name or code ("English", "de"); empty means all."""
+    """Only tasks whose languages are all among these, by name or code ("English", "de"); empty means all."""
     clusters: Place = ""
     """Another grouping into clusters: "flan2021_clusters17" (the public code's finer ones) or a TOML file."""
     natural_instructions: NaturalInstructionsSettings | None = None
@@ -83,7 +83,7 @@ class DataSettings(Section):
 
 
 class HoldoutSettings(Section):
-    """Which clusters are never trained on, and so measure the model on the unseen."""
+    """Which clusters are never trained on, so that the model can be measured on unseen tasks."""
 
     folds: Folds = ()
     """Clusters held out whole, one model per fold. Paper: FLAN 2021, section 2.2 (leave one cluster out)."""
@@ -260,12 +260,12 @@ FREE_TRAINING_SETTINGS = (
     "measure_every",
     "measure_examples",
 )
-"""Settings of ``[training]`` that may change between two starts of one run: they change what is kept and told and how
-much memory it takes, never the gradient. (A step that is left out would have ended the run without the setting.)"""
+"""Settings of ``[training]`` that may change between two starts of one run: they affect what is kept and logged, and
+how much memory is used, never the gradient. (A step that is skipped would have ended the run without the setting.)"""
 
 
 def free_training_settings(training: Mapping[str, object]) -> tuple[str, ...]:
-    """Those that are free in a run of these settings: where dev questions decide something, which ones is not free.
+    """The settings that may change in such a run: how dev questions are asked may not, if they decide something.
 
     >>> "measure_every" in free_training_settings({"keep": "last"})
     True
@@ -358,7 +358,7 @@ class EvaluationSettings(Section):
 
     @property
     def scoring(self) -> protocols.ScoringProtocol:
-        """The protocol's choices, with the settings that were given in their place.
+        """The protocol's choices, overridden by the settings that were given.
 
         >>> EvaluationSettings(protocol="lm_eval", normalization="byte").scoring.normalization
         'byte'

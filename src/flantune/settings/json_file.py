@@ -1,4 +1,4 @@
-"""JSON files as typed values: one class writes a file and reads it back, so a wrong value is found where it is read."""
+"""JSON files as typed values: the class that writes a file also reads it, so a wrong value is found on reading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST = 2**64
 
 
 def write_value(path: Path, value: object) -> Path:
-    """Writes a frozen dataclass or a pydantic model as indented JSON, whole or not at all.
+    """Writes a frozen dataclass or a pydantic model as indented JSON, completely or not at all.
 
     Raises:
         FlantuneError: The folder cannot be written or the disk is full.
@@ -30,7 +30,7 @@ def write_value(path: Path, value: object) -> Path:
 
 
 def plain(value: object) -> Any:
-    """A frozen dataclass or a pydantic model as values that JSON can hold.
+    """A frozen dataclass or a pydantic model as plain JSON values.
 
     >>> from flantune.packing.packs import Counts
     >>> plain(Counts(prompts=3))["prompts"]
@@ -42,7 +42,7 @@ def plain(value: object) -> Any:
 def read_value(
     path: Path, kind: type[Value], *, mends: str = "", error: type[FlantuneError] = FlantuneError, what: str = ""
 ) -> Value:
-    """What ``write_value`` wrote, or what a person wrote in its shape.
+    """Reads a file that ``write_value`` wrote, or that a person wrote in the same format.
 
     Args:
         path: The file.

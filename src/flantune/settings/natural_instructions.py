@@ -1,4 +1,4 @@
-"""Settings of tasks that come with a definition and solved examples of their authors'."""
+"""Settings of tasks that come with a definition and solved examples by their authors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TK_INSTRUCT = (
     "definition_pos2_neg2",
     "definition_pos2_explanation",
 )
-"""Tk-Instruct's five encodings, of which each prompt has one; the first is what it is measured with."""
+"""Tk-Instruct's five encodings; each prompt uses one, and evaluation uses the first."""
 
 
 class NaturalInstructionsSettings(Section):
-    """A folder of Natural-Instructions, laid out as its authors have it, and what of it becomes tasks."""
+    """A folder of Natural-Instructions in its authors' layout, and which of its files become tasks."""
 
     folder: AnyPath
     """The folder, which holds `tasks/*.json` and `splits/`."""
@@ -31,7 +31,7 @@ class NaturalInstructionsSettings(Section):
     """"all": also train on the track's test tasks, on their instances beyond `test_instances`, to get a model for use;
     they are then measured as tasks that were trained on. What the track excludes stays out."""
     test_instances: Natural = 100
-    """A task is measured on this many of its first instances, as its authors do."""
+    """A task is measured on its first instances, this many, as by its authors."""
     mmlu: Switch = True
     """Keep the 57 training tasks that consist of MMLU's questions, as the published lists do; false leaves them out,
     for a model that will be measured on MMLU."""
@@ -51,7 +51,7 @@ _Line = Annotated[Text, AfterValidator(_with_text)]
 
 
 class InstructionSettings(Section):
-    """The words of prompts made from a definition and examples. Lines end in a full stop where they end in no mark."""
+    """The words of prompts made from a definition and examples. A line without punctuation at its end gets a period."""
 
     name: _Line = "{text}: "
     """The task's name, where it is shown."""

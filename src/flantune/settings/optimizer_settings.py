@@ -1,4 +1,4 @@
-"""The optimizers' own settings, each in a section of its own."""
+"""The settings of each optimizer, in a separate section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a value, in words for a file's author, and values as messages show them."""
+"""Pydantic's findings in words for the author of a file, and values as messages show them."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        place: Keys and numbers of list entries on the way to it.
-        kind: Pydantic's name of it, such as "extra_forbidden".
-        text: What was expected, without what was got.
-        got: The value.
+        place: Keys and list indices that lead to it.
+        kind: Pydantic's name for it, such as "extra_forbidden".
+        text: What was expected, without the value found.
+        got: The value found.
     """
 
     place: tuple[str | int, ...]
@@ -66,12 +66,12 @@ class Problem:
 
     @property
     def path(self) -> str:
-        """The place as one writes it: ``holdout.folds[1]``."""
+        """The place as usually written: ``holdout.folds[1]``."""
         return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place).lstrip(".")
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Everything that is wrong, one entry per place; what a value of several possible kinds might be is in one text."""
+    """Everything that is wrong, one entry per place; the alternatives of a union are joined in one text."""
     gathered: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         gathered.setdefault(_place(one["loc"]), []).append(dict(one))
@@ -91,7 +91,7 @@ def _problem(place: tuple[str | int, ...], several: Sequence[Mapping[str, Any]])
 
 
 def _place(loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """A pydantic location without the branches it tried of a union, which are no part of a file."""
+    """A pydantic location without the branches of a union, which are not part of a file."""
     return tuple(part for number, part in enumerate(loc) if not number or isinstance(part, int) or not _is_branch(part))
 
 
@@ -120,7 +120,7 @@ def _text(error: Mapping[str, Any]) -> str:
 
 
 def shown(value: object, *, width: int = 80) -> str:
-    r"""A value as a run file has it, on one line and not too long, with nothing in it that could steer a terminal.
+    r"""A value as in a run file, on one line and not too long, without control characters for a terminal.
 
     >>> shown(True), shown("a\nb"), shown([1, "x"]), shown(float("inf"))
     ('true', '"a\\nb"', '[1, "x"]', 'inf')

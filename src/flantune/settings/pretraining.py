@@ -13,7 +13,7 @@ ObjectiveName = Literal["causal", "prefix", "span_corruption", "ul2", "ul2r"]
 
 
 class HubTextSettings(Section):
-    """Text of a data set of the hub, or of the folder that mirrors it (`data.mirror`)."""
+    """Text of a hub dataset, or of the folder that mirrors the hub (`data.mirror`)."""
 
     id: Text
     """`<org>/<name>`."""

@@ -1,8 +1,8 @@
-"""The ways the papers and their successors score a model, as frozen values: a number is comparable only within one.
+"""The scoring protocols of the papers and their successors, as frozen values: scores compare only within one.
 
-Two evaluations of one model on one data set differ by several points when one counts the end-of-sequence token and
-the other does not, or divides by the option's length, or cuts another end of a long prompt. So every such choice is a
-field here, a preset fixes them all, and its fingerprint stands in every result.
+Two evaluations of one model on one dataset can differ by several points if only one of them counts the end-of-sequence
+token, or divides by the option's length, or if they cut different ends of a long prompt. So every such choice is a
+field here, a preset sets all of them, and its fingerprint is part of every result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 ScoreNormalization = Literal["sum", "token", "character", "byte", "mutual_information", "domain", "contextual"]
-"""By what an option's summed log-likelihood is divided (token, character, byte), or what is subtracted from it: its
+"""What an option's summed log-likelihood is divided by (token, character, byte), or what is subtracted from it: its
 log-likelihood without any context (mutual_information), after a few words of the domain (domain), or after inputs
 without content (contextual)."""
 
@@ -27,15 +27,15 @@ ProtocolName = Literal["flan2021", "flan2022", "t0", "natural_instructions", "lm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringProtocol:
-    """Every choice that makes two systems' numbers for one model and one data set differ.
+    """Every choice that can make two systems' scores for the same model and dataset differ.
 
     Attributes:
-        name: Which preset this is, or was before the user's own settings replaced parts of it.
+        name: The preset, or the one it was before the user's settings overrode parts of it.
         normalization: What the options are ranked by. Sums per token, character and byte are reported too.
         score_eos: Count the end-of-sequence token in an option's log-likelihood. Without it an option that starts
             another one ("no", "no way") always scores at least as high.
-        tokenization: Inputs and option are tokenized apart, or together and cut where they first differ from the
-            inputs' own tokens. Encoder-decoder models always read them apart.
+        tokenization: Inputs and option are tokenized separately, or together and split where they first differ from
+            the inputs' own tokens. Encoder-decoder models always read them separately.
         inputs_eos: An encoder-decoder model's inputs end with the end-of-sequence token; None: where its tokenizer,
             left alone, puts one.
         drops_exemplars: A prompt that is too long loses exemplars, the last first, before anything else.
@@ -46,8 +46,8 @@ class ScoringProtocol:
         summary: How a task's headline is made from its templates' scores. Both ways are reported.
         max_input_tokens: Longest inputs; None: as the packing settings say.
         max_target_tokens: Longest answer; None: as the packing settings say.
-        domain_premise: What stands in place of the whole prompt for the normalization "domain".
-        content_free: Texts without content, in place of a question's, for the normalization "contextual".
+        domain_premise: Text that replaces the whole prompt for the normalization "domain".
+        content_free: Texts without content that replace the question's for the normalization "contextual".
     """
 
     name: str
@@ -68,7 +68,7 @@ class ScoringProtocol:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change when any choice does, and not when the name does.
+        """Sixteen hexadecimal digits that change with any choice, but not with the name.
 
         >>> PRESETS["flan2021"].fingerprint == PRESETS["lm_eval"].fingerprint
         False
@@ -83,7 +83,7 @@ class ScoringProtocol:
 
 
 _TEXTS_OF = {"domain_premise": "domain", "content_free": "contextual"}
-"""Choices that mean something for one normalization only."""
+"""Choices that matter for one normalization only."""
 
 PRESETS: Mapping[ProtocolName, ScoringProtocol] = {
     # Paper: FLAN 2021, section 2.3. The public code adds the end-of-sequence token to inputs and targets.
@@ -115,7 +115,7 @@ PRESETS: Mapping[ProtocolName, ScoringProtocol] = {
 
 
 def preset_settings(settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings of an evaluation in which those not given, and always needed, are the preset's.
+    """An evaluation's settings, with the required ones that were not given taken from the preset.
 
     >>> preset_settings({"protocol": "lm_eval"})
     {'score_end_of_sequence': False, 'normalization': 'sum', 'protocol': 'lm_eval'}

@@ -30,7 +30,7 @@ class RunFile:
 
     Attributes:
         config: Every setting, defaults filled in, paths absolute.
-        origins: Dotted setting → where its value came from: ``run.toml:12``, ``--set`` or ``default``.
+        origins: Dotted setting → origin of its value: ``run.toml:12``, ``--set`` or ``default``.
         root: The folder that relative paths in the file start from.
     """
 
@@ -71,12 +71,12 @@ def run_file_of(config: RunConfig, *, root: Path, origin: str) -> RunFile:
 
 
 def with_settings(file: RunFile, changes: Mapping[str, object], *, origin: str) -> RunFile:
-    """The run file with some settings changed, checked like one that a person wrote.
+    """The run file with some settings changed, checked like any run file.
 
     Args:
         file: The run file.
-        changes: Dotted setting → its new value, in the words of a run file; paths start from the run file's folder.
-        origin: Where they come from, for ``RunFile.origins`` and messages.
+        changes: Dotted setting → its new value, as in a run file; paths are relative to the run file's folder.
+        origin: Where the changes come from, for ``RunFile.origins`` and messages.
 
     Raises:
         ConfigError: Some are unknown or wrong, or do not go together; all are listed.
@@ -99,7 +99,7 @@ def _plainly(value: object) -> object:
 
 
 def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting as (dotted key, value), sections opened.
+    """Every setting as (dotted key, value), with sections flattened.
 
     >>> dict(flatten(RunConfig(seed=3)))["training.steps"]
     30000
@@ -108,7 +108,7 @@ def flatten(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             yield from flatten(value, f"{prefix}{name}.")
-        elif isinstance(value, dict) and value:  # tables with names of their own, as [mixture.parts.NAME]
+        elif isinstance(value, dict) and value:  # tables with free names, such as [mixture.parts.NAME]
             yield f"{prefix}{name}", {key: _plain(one) for key, one in value.items()}
         else:
             yield f"{prefix}{name}", value
@@ -119,7 +119,7 @@ def _plain(value: object) -> object:
 
 
 def fingerprint(*parts: object) -> str:
-    """A name for content: 32 hexadecimal digits of SHA-256 over canonical JSON.
+    """The content's fingerprint: 32 hexadecimal digits of SHA-256 over canonical JSON.
 
     >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
     True
@@ -129,7 +129,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def to_toml(config: BaseModel) -> str:
-    """The config as a run file that gives the same run; settings that are None are left out.
+    """The config as the text of an equivalent run file; settings that are None are left out.
 
     Raises:
         ConfigError: A path is not a text.
@@ -168,7 +168,7 @@ def _line_numbers(text: str) -> dict[str, int]:
 
 
 def parse_override(text: str, *, where: str = "--set") -> tuple[str, Any]:
-    """Key and value of ``dotted.key=value``; the value is TOML, and what is not TOML is text.
+    """Key and value of ``dotted.key=value``; the value is TOML, or text if it is not valid TOML.
 
     >>> parse_override("training.steps=100"), parse_override("name=a run")
     (('training.steps', 100), ('name', 'a run'))
@@ -199,7 +199,7 @@ def _assign(tree: Tree, key: str, value: object) -> None:
 
 
 def validated(values: object, *, where: str, origins: Mapping[str, str] | None = None, hint: str = "") -> RunConfig:
-    """The settings in plain values, as a run file or a run folder has them.
+    """The config from plain values, as in a run file or a run folder.
 
     Raises:
         ConfigError: Some are unknown or wrong; all are listed.
@@ -225,7 +225,7 @@ def _ancestors(location: Sequence[str]) -> Iterator[str]:
 
 
 def _elsewhere(name: str) -> str:
-    """Where a key belongs that stands in the wrong section; empty when it belongs nowhere."""
+    """The right section for a key in the wrong section; empty if there is none."""
     keys = [key for key, _ in flatten(RunConfig())]
     keys += sorted({key.rpartition(".")[0] for key in keys} - {""})
     found = [key for key in keys if key.rpartition(".")[2] == name]
@@ -270,21 +270,21 @@ def _under(root: Path, path: Path | None) -> Path | None:
     whole = (root / path).absolute()
     try:
         return whole.resolve()
-    except (OSError, RuntimeError):  # a link that leads to itself: whoever opens it says so
+    except (OSError, RuntimeError):  # a link to itself: opening it will raise the error
         return whole
 
 
 def _all_origins(config: RunConfig, origins: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for key, _ in flatten(config):
-        inner = (origins[k] for k in origins if k.startswith(key + "."))  # tables with names of their own
+        inner = (origins[k] for k in origins if k.startswith(key + "."))  # tables with free names
         whole = (origins[k] for k in _ancestors(key.split(".")) if _names_value(k, key, origins))
         found[key] = next(whole, next(inner, "default"))
     return found
 
 
 def _names_value(candidate: str, key: str, origins: Mapping[str, str]) -> bool:
-    # A table header alone sets nothing; an inline table (`packing = {…}`) sets all it holds.
+    # A table header by itself sets nothing; an inline table (`packing = {…}`) sets all its keys.
     if candidate not in origins:
         return False
     return candidate == key or not any(known.startswith(candidate + ".") for known in origins)

@@ -1,4 +1,4 @@
-"""Tables of a TOML file as frozen values; everything wrong with a file is said at once, in one wording."""
+"""Tables of a TOML file as frozen values; all problems of a file are reported at once, in uniform wording."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Section(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """Gathers what is wrong with a file, by key path."""
+    """Collects the problems of a file, by key path."""
 
     lines: list[str] = field(default_factory=list)
 
     def add(self, path: str, message: str) -> None:
-        """Notes one problem."""
+        """Adds one problem."""
         self.lines.append(f"{path}: {message}" if path else message)
 
     def error(self, kind: type[FlantuneError], *, where: str, hint: str = "") -> FlantuneError:
-        """All of them in one error.
+        """All problems in one error.
 
         >>> problems = Problems(["steps: is missing", "seed: unknown key"])
         >>> print(problems.error(FlantuneError, where="run.toml"))
@@ -52,11 +52,11 @@ def read_file(
 
     Args:
         path: The file.
-        model: Its shape.
+        model: The model.
         error: What is raised.
-        what: What it is, for the message that there is none.
-        hint: What a right file looks like.
-        missing: What to do when there is no such file.
+        what: What the file is, for the message if it is missing.
+        hint: What a valid file looks like.
+        missing: What to do if there is no such file.
 
     Raises:
         FlantuneError: The class asked for: there is no such file, or something in it is wrong.
@@ -72,14 +72,14 @@ def read_file(
 def check_section(
     model: type[Model], value: Any, path: str, *, problems: Problems, neighbors: Iterable[str] = ()
 ) -> Model | None:
-    """A section's values if they are right; else None, and what is wrong with them is noted.
+    """A section's values if they are valid; otherwise None, and the problems are collected.
 
     Args:
-        model: The section's shape.
-        value: What the file has.
+        model: The section's model.
+        value: The value in the file.
         path: Key path of the section.
-        problems: Where problems are noted.
-        neighbors: Further names that may have been meant by an unknown key.
+        problems: Collects the problems.
+        neighbors: Additional names that an unknown key may have meant.
     """
     if not isinstance(value, Mapping):
         problems.add(path, f"should be a table, got {shown(value)}")
@@ -95,7 +95,7 @@ def check_section(
 
 
 def require_section(model: type[Model], tree: Mapping[str, Any], key: str, *, problems: Problems) -> Model | None:
-    """Like ``check_section`` for a table that a file must have."""
+    """Like ``check_section``, for a required table."""
     if key not in tree:
         problems.add(key, "is missing")
         return None
@@ -108,7 +108,7 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
     Args:
         problem: What is wrong.
         known: Keys that its table may have.
-        near: What an unknown key may have meant, where that is known better than from these.
+        near: What an unknown key may have meant, if more is known than these.
     """
     got, path = problem.got, problem.path
     if problem.kind == "extra_forbidden":
@@ -118,7 +118,7 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
         return f"is in double brackets; a table has single ones: [{path}]"
     if problem.text == "should be a list" and isinstance(got, Mapping):
         return f"is one table; write [[{path}]], in double brackets, above each"
-    # A table or a list that does not agree with itself says so in its own words, and some name the value itself.
+    # A table or list that contradicts itself has its own message, and some messages include the value.
     tells_all = problem.kind == "value_error" and (
         not isinstance(got, str | int | float | bool) or shown(got) in problem.text
     )
@@ -126,8 +126,8 @@ def said(problem: Problem, *, known: Sequence[str], near: str = "") -> str:
 
 
 def keys_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
-    """The keys of a table inside another one, by its place in it; none where there is no such table."""
-    is_named = False  # the next part of the place is a table's own name, as in [mixture.parts.NAME]
+    """The keys of a nested table, by its path; none if there is no such table."""
+    is_named = False  # the next part of the path is a free name, as in [mixture.parts.NAME]
     for part in place:
         if is_named or not isinstance(part, str):
             is_named = False
@@ -141,7 +141,7 @@ def keys_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
 
 
 def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The tables that a value of this kind may be, or hold."""
+    """The tables that a value of this kind may be or contain."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):

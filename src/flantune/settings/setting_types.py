@@ -1,4 +1,4 @@
-"""What a setting's value may be. No setting takes a boolean for a number, nor infinity, nor an absurd size."""
+"""Types of settings. No setting accepts a boolean as a number, infinity, or an absurd size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _Value = TypeVar("_Value")
 
 MOST = 10**9
-"""The largest count that any setting takes: more steps, tokens or rows than that are a slip of the pen."""
+"""The largest count that any setting accepts: more steps, tokens or rows than that must be a typo."""
 
 
 def _no_infinity(value: object) -> object:
@@ -38,7 +38,7 @@ def _without_sign(value: float) -> float:
 
 
 def _holds_in_float32(value: float) -> float:
-    """Weights are float32: a smaller number would be zero there, a larger one infinity once it is multiplied."""
+    """Weights are float32: a smaller number would become zero, a larger one infinity when multiplied."""
     if not 1e-30 <= value <= 1e6:
         raise ValueError("should be between 1e-30 and 1e6")
     return value
@@ -95,24 +95,24 @@ AnyPath = Annotated[Path, BeforeValidator(_path)]
 Positive = Annotated[Whole, Field(gt=0, le=MOST)]
 Natural = Annotated[Whole, Field(ge=0, le=MOST)]
 Size = Annotated[Whole, Field(gt=0, le=65_536)]
-"""Of a model's parts: widths, layers, heads, ranks."""
+"""Sizes of a model: widths, layers, heads, ranks."""
 Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
 Share = Annotated[Number, Field(ge=0.0, le=1.0)]
 Rate = Annotated[Number, Field(ge=0.0, lt=1.0)]
-"""A share that must leave something: of dropout, of an average that forgets."""
+"""A share below one: dropout, or the decay of a moving average."""
 Factor = Annotated[Number, Field(gt=0.0), AfterValidator(_holds_in_float32)]
-"""A number above zero that float32 arithmetic can hold, and its product with another too."""
+"""A positive number that float32 can represent, as it can its product with another."""
 Weight = Annotated[Number, Field(ge=0.0, le=1e6)]
-"""The same or zero, which turns something off."""
+"""A positive number, or zero, which turns something off."""
 
 Once = AfterValidator(_once_each)
 Names = Annotated[tuple[Text, ...], Once]
 Counts = Annotated[tuple[Natural, ...], Once, Field(min_length=1)]
-"""Numbers of which each is used once."""
+"""Numbers without repetition."""
 
 
 def as_tuple(value: object) -> object:
-    """A single name as a tuple of one; an empty one as none."""
+    """A single name as a tuple of one; an empty name as an empty tuple."""
     return ((value,) if value else ()) if isinstance(value, str) else value
 
 
@@ -120,7 +120,7 @@ NameOrNames = Annotated[Names, BeforeValidator(as_tuple)]
 
 
 def distinct_folds(folds: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
-    """The folds, if each holds something out and no two hold out the same: a mean would count it twice."""
+    """The folds, if each holds something out and no two hold out the same, which a mean would count twice."""
     from flantune.system.files import slug
 
     seen: dict[frozenset[str], Sequence[str]] = {}

@@ -1,4 +1,4 @@
-"""What the parser of TOML finds wrong, with its line and how to fix it."""
+"""Errors of the TOML parser, with the line and how to fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML files, read and written in one way, with one wording for every fault."""
+"""The one place where TOML files are read and written, with uniform error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flantune.system.files import read_text
 
 _LONG_KEY = re.compile(r"""(?<![\w"'-])(?:["']?[\w-]++["']?\.){200}""")
 _HALF = re.compile("[\ud800-\udfff]")
-_BRACKET_BREAK = re.compile(r"(?<=\[)\n +|,\n *(?=\])")  # only in arrays does a line end in [ or a comma
+_BRACKET_BREAK = re.compile(r"(?<=\[)\n +|,\n *(?=\])")  # only in arrays do lines end in [ or a comma
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("tables or lists are nested too deeply") from None
     except tomllib.TOMLDecodeError:
         raise
-    except (ValueError, OverflowError) as error:  # a number of thousands of digits, a date that there is not
+    except (ValueError, OverflowError) as error:  # a number with thousands of digits, or an impossible date
         raise ValueError(str(error).partition(";")[0]) from None
 
 
@@ -45,8 +45,8 @@ def read_toml(
     Args:
         path: The file.
         error: What is raised.
-        what: What it is, for the message that there is none.
-        hint: What to do when nothing near is there either.
+        what: What the file is, for the message if it is missing.
+        hint: What to do if no similar file exists either.
 
     Raises:
         FlantuneError: The class asked for: the file is missing or cannot be read, or is not valid TOML.
@@ -60,7 +60,7 @@ def read_toml(
 
 
 def toml_text(values: Mapping[str, object]) -> str:
-    r"""Tables as a TOML file has them.
+    r"""Tables as the text of a TOML file.
 
     >>> print(toml_text({"name": "a\x7f", "training": {"steps": [3, 4], "rate": 1e-08}}), end="")
     name = "a\u007f"

@@ -1,4 +1,4 @@
-"""Settings of programs that keep track of runs."""
+"""Settings of experiment trackers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TrackerName = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 
 
 class TrackingSettings(Section):
-    """Which programs that keep track of runs are told of this one."""
+    """Which experiment trackers follow this run."""
 
     to: Annotated[tuple[TrackerName, ...], Once] = ()
     """Trackers to use. They get curves, settings, scores and the report, all of which are in the run folder too; each

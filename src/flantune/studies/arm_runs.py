@@ -1,4 +1,4 @@
-"""What an arm measured with one seed: which tasks count by how much, and their answers, from a run's own files."""
+"""The measurements of an arm with one seed: the weights of tasks, and their answers, from a run's own files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flantune.system.keyed_random import stream_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One task of one fold, and where it counts.
+    """One task of one fold, and the cluster it counts in.
 
     Attributes:
         fold: The fold whose model is measured.
@@ -40,14 +40,14 @@ class Cell:
 
 
 def weights_of(cells: Sequence[Cell]) -> list[float]:
-    """What each task counts, so that the weighted sum is the mean over groups of the mean over each one's tasks."""
+    """The weight of each task, so that the weighted sum is the mean over groups of the mean over their tasks."""
     sizes = Counter(cell.group for cell in cells)
     return [1.0 / (len(sizes) * sizes[cell.group]) for cell in cells]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmRun:
-    """A finished run, as its arm is measured by it.
+    """A finished run, as a measurement of its arm.
 
     Attributes:
         arm: The arm.
@@ -55,7 +55,7 @@ class ArmRun:
         folder: Its folder.
         config: Its settings.
         tasks: Its tasks by name.
-        cells: What the score is the mean of.
+        cells: The cells that the score is the mean of.
         shots: Exemplars before each query.
     """
 
@@ -68,7 +68,7 @@ class ArmRun:
     shots: int
 
     def grades(self, cell: Cell, reads: Reads) -> TaskGrades | None:
-        """A model's answers to one task; None where it was not asked with these exemplars.
+        """A model's answers to one task; None if it was not asked with this number of exemplars.
 
         Raises:
             EvaluationError: The answers are missing or damaged.
@@ -92,7 +92,7 @@ class ArmRun:
 
 
 def read_arm_run(arm: Arm, seed: int, folder: RunFolder, measure: Measure) -> ArmRun:
-    """A finished run, as a study measures its arm.
+    """A finished run, as a measurement of its arm in a study.
 
     Raises:
         EvaluationError: It did not measure what the study compares.
@@ -139,7 +139,7 @@ def _cluster_groups(
 
 
 def _fold_of(task: str, folds: Sequence[FoldInput]) -> FoldInput | None:
-    """The fold that measured a task: one that left it unseen before one that was taught it."""
+    """The fold that measured a task, preferably one in which it is unseen."""
     unseen = (fold for fold in folds if plain_name(task) in map(plain_name, fold.unseen))
     seen = (fold for fold in folds if plain_name(task) in map(plain_name, fold.seen))
     return next(unseen, None) or next(seen, None)

@@ -1,4 +1,4 @@
-"""A study's numbers where benchmarks are what is measured: their averages, from a run's results."""
+"""A study's numbers if benchmarks are measured: their averages, from a run's results."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def benchmark_means(
         arm: The arm.
         seed: The run's seed.
         results: What the run measured.
-        measure: Which benchmarks.
-        is_alone: The arm is paired with its own base model, row by row; otherwise differences are still to be made.
+        measure: The benchmarks.
+        is_alone: Whether the arm is paired with its own base model, row by row; otherwise differences are computed
+            later.
 
     Raises:
         EvaluationError: A benchmark was not measured, or not with these exemplars.
@@ -44,9 +45,9 @@ def benchmark_means(
 
 
 def against(own: Sequence[TaskMeans], other: Sequence[TaskMeans]) -> Iterator[TaskMeans]:
-    """An arm's numbers with its differences from another arm, as of two samples that know nothing of each other.
+    """An arm's numbers with its differences from another arm, as for two independent samples.
 
-    The two answered the same rows, so that these differences are known better than their intervals say.
+    Both answered the same rows, so these intervals are wider than necessary.
     """
     for one in own:
         partner = next((two for two in other if two.cell.task == one.cell.task), None)

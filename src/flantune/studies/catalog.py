@@ -1,4 +1,4 @@
-"""All studies that have a name, and how one is made of a run file."""
+"""All named studies, and how one is made from a run file."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ STUDIES: Mapping[str, NamedStudy] = {
         prompt_tuning.STUDY,
     )
 }  # fmt: skip
-"""The studies by name, a line each."""
+"""The studies by name, one line each."""
 
 
 def named_study(name: str) -> NamedStudy:
-    """The study of this name.
+    """The study with this name.
 
     Raises:
         ConfigError: There is none.
@@ -75,13 +75,13 @@ def named_study(name: str) -> NamedStudy:
 def make_study(
     named: NamedStudy, file: RunFile, tasks: Sequence[Task], *, options: Mapping[str, Any] | None = None
 ) -> Study:
-    """A named study of a run file.
+    """Makes a named study of a run file.
 
     Args:
-        named: Which.
-        file: The run file; what it holds out does not matter where the study divides the tasks itself.
+        named: The named study.
+        file: The run file; what it holds out is ignored if the study divides the tasks itself.
         tasks: The tasks that it names.
-        options: The study's own options by name; those left out are as in the paper.
+        options: The study's own options by name; missing ones are as in the paper.
 
     Raises:
         ConfigError: An option is unknown or wrong, or the tasks do not allow the study.

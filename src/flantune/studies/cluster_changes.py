@@ -1,4 +1,4 @@
-"""What tuning changed in each cluster that an arm never saw: the score, and skill apart from a preference."""
+"""The change in each held-out cluster of an arm: the score, and skill apart from a preference."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TUNED = "tuned"
 
 
 def cluster_changes(results: Sequence[Results], *, shots: int | None) -> tuple[ClusterChange, ...]:
-    """The tuned model beside the base model of the same runs, on the mean over clusters and on each of them.
+    """The tuned model compared with the base model of the same runs, on the mean over clusters and on each of them.
 
     Args:
-        results: The scores of an arm's finished runs, one a seed.
+        results: The scores of an arm's finished runs, one per seed.
         shots: Exemplars before each question; None: the first number that was measured.
 
     Returns:
@@ -44,7 +44,7 @@ def cluster_changes(results: Sequence[Results], *, shots: int | None) -> tuple[C
 
 
 def _means(results: Results, shots: int | None) -> Iterator[tuple[tuple[str, str], Means]]:
-    """Fold and cluster → the means; of the mean over all both are empty."""
+    """Fold and cluster → the means; for the mean over all, both are empty."""
     wanted = next((one.shots for one in results.overall), 0) if shots is None else shots
     for overall in results.overall:
         if overall.shots == wanted:
@@ -82,7 +82,7 @@ def _change(
 
 
 def _difference(found: Sequence[Difference], *, confidence: float, shares_rows: bool) -> SeedDifference:
-    """Over seeds; of one seed as it was found, so that its interval covers rows alone."""
+    """The difference over seeds; with one seed its interval only covers rows."""
     values, ses = tuple(one.value for one in found), [one.se for one in found]
     row_se = math.sqrt(math.fsum(se**2 for se in ses) / len(ses))
     if len(found) == 1:
@@ -92,7 +92,7 @@ def _difference(found: Sequence[Difference], *, confidence: float, shares_rows: 
 
 
 def _rated(changes: Sequence[ClusterChange]) -> list[ClusterChange]:
-    """The changes, each cluster's with its false discovery rate among the clusters; a lone one has none."""
+    """The changes, with each cluster's false discovery rate among the clusters, if there are several."""
     clusters = [one for one in changes if one.cluster]
     if len(clusters) < 2:
         return list(changes)

@@ -51,18 +51,18 @@ def conclude(
     labeled_rows: Mapping[str, int] | None = None,
     clusters: Mapping[str, tuple[ClusterChange, ...]] | None = None,
 ) -> StudyOutcome:
-    """What a study comes to. A pure function of its arguments.
+    """The outcome of a study, as a pure function of its arguments.
 
     Args:
         study: The study.
-        found: Seed → its numbers; seeds of which no run is finished are left out.
+        found: Seed → its numbers; seeds without finished runs are left out.
         seeds: The seeds that were planned.
         confidence: Level of the intervals.
-        written: What was written down before the first run.
+        written: The plan, written before the first run.
         lacking: Runs that are not finished.
-        costs: Arm → what its training took.
-        labeled_rows: Arm → labeled rows that it learned from, where that is known better than from the study.
-        clusters: Arm → what tuning changed in each cluster.
+        costs: Arm → the cost of its training.
+        labeled_rows: Arm → labeled rows that it learned from, if more is known than from the study.
+        clusters: Arm → the change in each cluster.
     """
     arms = [
         _arm(
@@ -169,7 +169,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _score(means: Sequence[Mean], *, shares_rows: bool, confidence: float) -> SeedScore | None:
-    """A score over seeds; of one seed its interval covers rows alone."""
+    """A score over seeds; with one seed its interval only covers rows."""
     if not means:
         return None
     mean = _over_seeds(means, shares_rows=shares_rows)
@@ -181,7 +181,7 @@ def _score(means: Sequence[Mean], *, shares_rows: bool, confidence: float) -> Se
 def _difference(
     found: Sequence[tuple[Mean, frozenset[str]]], *, shares_rows: bool, confidence: float
 ) -> SeedDifference | None:
-    """A difference over seeds; of one seed its interval covers rows alone."""
+    """A difference over seeds; with one seed its interval only covers rows."""
     if not found:
         return None
     means = [mean for mean, _ in found]
@@ -194,7 +194,7 @@ def _difference(
 def seed_difference(
     mean: Mean, values: Sequence[float], ses: Sequence[float], *, shares_rows: bool, confidence: float
 ) -> SeedDifference:
-    """A difference over seeds, from its mean and what every seed found."""
+    """A difference over seeds, from its mean and the values of each seed."""
     interval = t_interval(mean, confidence=confidence, span=_ANY)
     return SeedDifference(
         value=mean.value,
@@ -234,7 +234,7 @@ def _rated(
     difference: Callable[[Value], SeedDifference | None],
     replaced: Callable[[Value, SeedDifference], Value],
 ) -> list[Value]:
-    """The values with the rates of false discovery of their differences, where there are several."""
+    """The values with the false discovery rates of their differences, if there are several."""
     tested = [(at, one) for at, value in enumerate(values) if (one := difference(value)) is not None]
     found = list(values)
     if len(tested) > 1:

@@ -1,7 +1,7 @@
 """Weighted sums of arms' scores on one task, row by row: a paired difference is one, the slope of a line another.
 
-Arms may have been asked in other words, with other exemplars or templates, so a row's score is its mean over the
-templates that the arm was asked with, and rows are what is paired.
+Arms may differ in style, exemplars or templates, so a row's score is its mean over the templates that the arm was asked
+with, and rows are paired.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskGrades:
-    """One model's answers to one task, as an arm reads them.
+    """One model's answers to one task, as used by an arm.
 
     Attributes:
         table: The answers, graded.
-        seed: Names the bootstrap draws of metrics that are not means over rows; the same for all arms of a task.
+        seed: Seed of the bootstrap draws of metrics that are not means over rows; the same for all arms of a task.
     """
 
     table: GradeTable
@@ -45,7 +45,7 @@ class TaskGrades:
 
 
 def best_on_dev(table: GradeTable, dev: GradeTable | None) -> GradeTable:
-    """The answers to the template that does best on dev rows, of equals the first; all where there are no dev rows.
+    """The answers with the template that is best on dev rows (the first of equals); all if there are no dev rows.
 
     Paper: FLAN 2021, section 2.3.
     """
@@ -57,7 +57,7 @@ def best_on_dev(table: GradeTable, dev: GradeTable | None) -> GradeTable:
 
 
 def only_template(table: GradeTable, name: str) -> GradeTable:
-    """The answers to one template; what is not an array stays that of the whole."""
+    """The answers with one template; values that are not arrays are unchanged."""
     at = table.templates.index(name)
     return replace(
         table,
@@ -69,15 +69,15 @@ def only_template(table: GradeTable, name: str) -> GradeTable:
 
 
 def contrast(grades: Sequence[TaskGrades], weights: Sequence[float], *, confidence: float) -> Mean | None:
-    """The weighted sum of several models' scores on one task, over the rows that all of them answered.
+    """The weighted sum of several models' scores on one task, over rows that all of them answered.
 
     Args:
         grades: The models' answers.
-        weights: What each score is multiplied by: −1 and 1 make a paired difference.
-        confidence: Level at which an interval will be asked for.
+        weights: Weight of each score: −1 and 1 give a paired difference.
+        confidence: Level of the intended interval.
 
     Returns:
-        The sum with its standard error over rows; None where they share no row, or are graded by other metrics.
+        The sum with its standard error over rows; None if they share no row, or have different metrics.
     """
     names = {one.column.metric.name for one in grades}
     common = frozenset.intersection(*(frozenset(one.table.rows) for one in grades))
@@ -111,7 +111,7 @@ def _row_contrast(
 
 
 def _row_means(table: GradeTable, column: MetricColumn, order: Sequence[int]) -> Floats:
-    """Each row's mean over templates, in an order of rows; nan where every prompt of a row was dropped."""
+    """Each row's mean over templates, in a given order of rows; nan if every prompt of a row was dropped."""
     cells = table.cells(column)[..., 0]
     is_there = ~np.isnan(cells)
     means: Floats = np.divide(
@@ -134,7 +134,7 @@ def _span(grades: Sequence[TaskGrades], weights: Sequence[float]) -> tuple[float
 
 
 def slope_weights(places: Mapping[str, float]) -> dict[str, float]:
-    """What arms' scores are multiplied by to give the slope of the line through them, by least squares.
+    """Weights of the arms' scores whose sum is the slope of the line through them, by least squares.
 
     >>> slope_weights({"a": 1.0, "b": 2.0, "c": 3.0})
     {'a': -0.5, 'b': 0.0, 'c': 0.5}

@@ -1,9 +1,9 @@
-"""What a run takes, before it is paid for: tokens, arithmetic, memory, hours, and what it could show.
+"""An estimate of a run before it starts: tokens, arithmetic, memory, hours, and what it could detect.
 
-The cost model, in three sentences. Tuning takes six operations a weight and token, reading two, attention aside, as the
-papers count (``models/size.py``). A device does as many of them a second as its maker states, times the share that a
-published run came to (``models/devices.toml``); this machine's speed is found by trying (``studies/rehearsal.py``). A
-written token takes a look at every weight, which the answers written side by side share.
+The cost model, in three sentences. Tuning takes six operations per weight and token, reading two, without attention, as
+the papers count (``models/size.py``). A device's speed is what its maker states, times the share that a published run
+reached (``models/devices.toml``); this machine's speed is measured (``commands/rehearsal.py``). A generated token reads
+every weight once, for all answers generated together.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from flantune.settings.config import RunConfig
 
 CHECKPOINTED = 4 / 3
-"""Arithmetic of a step that computes activations again: three passes' worth becomes four."""
+"""Arithmetic of a step that recomputes activations: four passes instead of three."""
 ROW_SPREAD = 0.5**0.5
-"""Standard deviation of a row's difference between two models that are right on half of the rows each, independently of
-each other. Models that err on the same rows differ less from row to row, models that err on opposite ones more."""
+"""Standard deviation of a row's difference between two models that are each right on half of the rows, independently.
+Models that err on the same rows differ less from row to row, models that err on opposite ones more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A part of the work; adds up.
+    """A part of the work; can be added.
 
     Attributes:
-        tokens: Tokens that go through the model.
+        tokens: Tokens that pass through the model.
         flops: Floating-point operations.
-        seconds: Time; 0 where no device was named.
+        seconds: Time; 0 if no device is named.
     """
 
     tokens: int = 0
@@ -54,10 +54,10 @@ class Memory:
     """Bytes on each device.
 
     Attributes:
-        weights: In float32, and their bfloat16 copies where that is the arithmetic.
-        gradients: Of the weights that change.
+        weights: In float32, with their bfloat16 copies if that is the arithmetic.
+        gradients: Of the trainable weights.
         optimizer: Its state.
-        activations: What a forward pass of one micro-batch keeps; 0 where that was not tried.
+        activations: What a forward pass of one micro-batch keeps; 0 if not measured.
     """
 
     weights: float
@@ -67,13 +67,13 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedTask:
-    """How one task is asked, of each model that is.
+    """How one task is asked, for each model.
 
     Attributes:
         name: The task.
@@ -81,8 +81,8 @@ class AskedTask:
         rows: Test rows.
         questions: Prompts of all splits, templates and numbers of exemplars.
         read: Tokens of their contexts and options.
-        written: Tokens of the answers, were they the right ones; 0 where options are ranked.
-        longest: Tokens of the answers, were each as long as it may be.
+        written: Tokens of the answers, assuming the right ones; 0 if options are ranked.
+        longest: Tokens of the answers, assuming the longest allowed.
     """
 
     name: str
@@ -96,12 +96,12 @@ class AskedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldWork:
-    """What one fold takes.
+    """The work of one fold.
 
     Attributes:
         held_out: What it holds out.
         clusters: The clusters that are averaged.
-        tasks: What is asked of the tuned model, and of the base model too.
+        tasks: What the tuned model, and the base model, are asked.
     """
 
     held_out: tuple[str, ...]
@@ -111,14 +111,14 @@ class FoldWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Tokens a second.
+    """Speed in tokens per second.
 
     Attributes:
-        training: Tuned on.
-        reading: Read to be scored, or before an answer is written.
-        writing: Written.
-        about: What they are the speed of, and how that is known.
-        activation_bytes: Of a token of a micro-batch, where it was tried.
+        training: Of tuning.
+        reading: Of reading, to score options or before generating.
+        writing: Of generation.
+        about: The device, and how its speed is known.
+        activation_bytes: Per token of a micro-batch, if measured.
     """
 
     training: float
@@ -136,7 +136,7 @@ class Detectable:
         difference: Of the mean over unseen clusters, as a share of one.
         tasks: Unseen tasks.
         rows: Their test rows.
-        spread: Standard deviation of a row's difference that was supposed.
+        spread: Assumed standard deviation of a row's difference.
         confidence: Level of the intervals.
     """
 
@@ -149,26 +149,26 @@ class Detectable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCost:
-    """What a whole run takes.
+    """The cost of a whole run.
 
     Attributes:
         weights: Of the model.
-        trained: Weights that change.
+        trained: Trainable weights.
         folds: Models that are tuned.
         steps: Optimizer steps of each.
-        prompts_a_step: Prompts in one of the first batches, on average.
-        fill: Share of a batch's positions that hold a token.
+        prompts_a_step: Mean number of prompts in one of the first batches.
+        fill: Share of a batch's positions with a token.
         draws: Prompts that one model is tuned on.
         training: Tuning all of them.
-        questions: Prompts that are asked, of the base model and of the tuned ones.
+        questions: Prompts asked of the base model and of the tuned ones.
         base: Measuring the base model, once.
         tuned: Measuring the tuned ones.
         memory: On each device while tuning; None for quantized weights.
-        speed: Of the device; None where none was named.
-        device: Its name; empty where none was named.
-        fits: Whether the memory of the device is enough; None where that is not known.
-        detectable: The smallest difference it could show; None where nothing unseen is measured.
-        notes: What else is to be known of the estimate.
+        speed: Of the device; None if none is named.
+        device: Its name; empty if none is named.
+        fits: Whether the memory of the device is sufficient; None if unknown.
+        detectable: The smallest difference it could detect; None if nothing unseen is measured.
+        notes: Further notes on the estimate.
     """
 
     weights: int
@@ -191,7 +191,7 @@ class RunCost:
 
     @property
     def total(self) -> Load:
-        """All of it."""
+        """The sum."""
         return total((self.training, self.base, self.tuned))
 
 
@@ -216,7 +216,8 @@ def training_load(size: ModelSize, tokens: int, speed: Speed | None) -> Load:
 def measuring_load(size: ModelSize, tasks: Iterable[AskedTask], speed: Speed | None, *, is_tuned: bool) -> Load:
     """Asking a model a number of tasks.
 
-    A tuned model is taken to write answers as long as the right ones; one that never learnt to stop writes on.
+    A tuned model is assumed to write answers as long as the right ones; one that has not learned to stop writes longer
+    ones.
     """
     found = list(tasks)
     read = sum(task.read for task in found)
@@ -229,17 +230,17 @@ def measuring_load(size: ModelSize, tasks: Iterable[AskedTask], speed: Speed | N
 
 
 def speed_of(devices: Devices, size: ModelSize, *, recomputes: bool, rows: float) -> Speed:
-    """Tokens a second of a model on devices by name.
+    """The speed of a model on named devices.
 
     Args:
         devices: The devices.
         size: The model.
-        recomputes: Activations are computed again in the backward pass.
-        rows: Answers that are written side by side.
+        recomputes: Activations are recomputed in the backward pass.
+        rows: Answers that are generated together.
     """
     a_token = training_flops(size.weights, 1, size.family, trained=size.trained)
     reading = devices.flops / reading_flops(size.weights, 1, size.family)
-    # Each written token takes every weight from memory in bfloat16, once for all answers side by side.
+    # Each generated token reads every weight from memory in bfloat16, once for all answers together.
     looks = devices.count * devices.device.bandwidth / (2.0 * size.weights)
     return Speed(
         training=devices.flops / (a_token * (CHECKPOINTED if recomputes else 1.0)),
@@ -255,8 +256,8 @@ def memory_of(config: RunConfig, size: ModelSize, *, devices: int, activation_by
     Args:
         config: The run.
         size: The model.
-        devices: How many share the work; with ``training.parallel = "sharded"`` they share the weights, too.
-        activation_bytes: What a forward pass keeps of each token.
+        devices: The devices that share the work; with ``training.parallel = "sharded"`` they share the weights, too.
+        activation_bytes: What a forward pass keeps per token.
     """
     if config.model.quantize != "none":
         return None
@@ -280,16 +281,17 @@ def detectable_before(
     seeds: int = 1,
     seed_spread: float = 0.0,
 ) -> Detectable | None:
-    """The smallest difference between two models that a measurement of these tasks could show; None without tasks.
+    """The smallest difference between two models that a measurement of these tasks could detect; None without tasks.
 
-    Before anything is measured, nobody knows how much rows differ in what tuning does to them; ``spread`` supposes it.
-    The mean is the one that a run reports: over clusters of the mean over each one's unseen tasks.
+    Before anything is measured, it is unknown how much the effect of tuning differs between rows; ``spread`` assumes
+    it.
+    The mean is the one that a run reports: the mean over clusters of the mean over their unseen tasks.
 
     Args:
-        folds: What is measured.
+        folds: The folds that are measured.
         confidence: Level of the intervals.
         spread: Standard deviation of one row's difference, its mean over templates.
-        seeds: Runs with seeds of their own, on the same rows.
+        seeds: Number of runs with different seeds, on the same rows.
         seed_spread: Standard deviation of the difference over seeds.
 
     Paper: Miller 2024, "Adding Error Bars to Evals", section 5.

@@ -1,4 +1,4 @@
-"""Where everything of a study lies."""
+"""The paths in a study's folder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flantune.studies.study import Arm
 
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
-    """The folder that is the product of a study."""
+    """The folder of a study."""
 
     root: Path
 
     @property
     def plan(self) -> Path:
-        """What was written down before the first run (``Plan``)."""
+        """The plan recorded before the first run (``Plan``)."""
         return self.root / "plan.json"
 
     @property
@@ -28,12 +28,12 @@ class StudyFolder:
 
     @property
     def outcome(self) -> Path:
-        """Everything that came out of it (``StudyOutcome``)."""
+        """The outcome (``StudyOutcome``)."""
         return self.root / "outcome.json"
 
     @property
     def table(self) -> Path:
-        """The same as a table, a line an arm."""
+        """The same as a table, with one line per arm."""
         return self.root / "outcome.csv"
 
     @property
@@ -48,7 +48,7 @@ class StudyFolder:
 
     @property
     def rows(self) -> Path:
-        """The tasks' rows as all runs read them, unless the run file names another cache."""
+        """The tasks' adapted rows for all runs, unless the run file names another cache."""
         return self.root / "data"
 
     @property
@@ -61,5 +61,5 @@ class StudyFolder:
         return RunFolder(self.root / "arms" / arm.slug / f"seed-{seed}")
 
     def runs(self) -> Iterator[RunFolder]:
-        """Every run that is there."""
+        """All existing runs."""
         return (RunFolder(path) for path in sorted((self.root / "arms").glob("*/seed-*")) if path.is_dir())

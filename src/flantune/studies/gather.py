@@ -1,4 +1,4 @@
-"""The outcome of a study from the folders of its runs, and the files that it is written to."""
+"""The outcome of a study from the folders of its runs, and the files it is written to."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _NOT_YET = "not run yet"
 def gather(
     study: Study, runs: Sequence[PlannedRun], *, seeds: Sequence[int], written: Written, errors: Mapping[int, str]
 ) -> StudyOutcome:
-    """What the finished runs of a study come to.
+    """The outcome of a study's finished runs.
 
     Args:
         study: The study.
         runs: All its runs.
         seeds: The seeds that were planned.
-        written: What was written down before the first run.
+        written: The plan recorded before the first run.
         errors: Number of a run → what stopped it.
 
     Raises:
@@ -70,17 +70,17 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """The finished runs of one seed, as far as their arms are measured by tasks, and the benchmarks of the others."""
+    """The finished runs with one seed whose arms are measured by tasks, and the benchmarks of the others."""
 
     runs: list[PlannedRun] = field(default_factory=list)
     by_tasks: list[ArmRun] = field(default_factory=list)
     by_benchmarks: dict[str, tuple[TaskMeans, ...]] = field(default_factory=dict)
 
     def add(self, run: PlannedRun, study: Study) -> None:
-        """Takes a run in.
+        """Adds a run.
 
         Raises:
-            FlantuneError: It did not measure what is compared, or a file of its folder is damaged.
+            FlantuneError: It did not measure what is compared, or a file in its folder is damaged.
         """
         measure = run.arm.measure or study.measure
         if measure.of == "benchmarks":
@@ -93,7 +93,7 @@ class _Done:
         self.runs.append(run)
 
     def means(self, study: Study, *, confidence: float) -> SeedMeans:
-        """What they say."""
+        """Their numbers."""
         paired = {name: tuple(self._paired(study, name, own)) for name, own in self.by_benchmarks.items()}
         return seed_means(study, self.by_tasks, confidence=confidence, benchmarks=paired)
 
@@ -115,7 +115,7 @@ def write_outcome(folder: StudyFolder, outcome: StudyOutcome) -> None:
 
 
 def outcome_csv(outcome: StudyOutcome) -> str:
-    """The outcome as a table: a line an arm, then a line for each of its tasks; scores lie in [0, 1]."""
+    """The outcome as a table: one line per arm, then one for each of its tasks; scores lie in [0, 1]."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
@@ -160,7 +160,7 @@ def _line(
 
 
 def _clusters(arm: Arm, study: Study, tuned: Sequence[PlannedRun]) -> tuple[ClusterChange, ...]:
-    """What tuning changed in each cluster, over the arm's runs; nothing where benchmarks or best templates count."""
+    """Changes in each cluster over the arm's runs; nothing if benchmarks or best templates are compared."""
     measure = arm.measure or study.measure
     if measure.of == "benchmarks" or arm.templates != "mean":
         return ()
@@ -169,7 +169,7 @@ def _clusters(arm: Arm, study: Study, tuned: Sequence[PlannedRun]) -> tuple[Clus
 
 
 def _costs(runs: Sequence[PlannedRun]) -> dict[str, Cost]:
-    """Arm → what its training took, mean over seeds."""
+    """Arm → the cost of its training, as a mean over seeds."""
     each: dict[str, list[Cost]] = {}
     for run in runs:
         each.setdefault(run.arm.name, []).append(_cost(run.folder))
@@ -180,7 +180,7 @@ def _costs(runs: Sequence[PlannedRun]) -> dict[str, Cost]:
 
 
 def _labeled_rows(study: Study, runs: Sequence[PlannedRun]) -> dict[str, int]:
-    """Arm → labeled rows of a measured task that it used, where its runs tell more than the study."""
+    """Arm → labeled rows of a measured task that it used, if its runs have more information than the study."""
     found = {run.arm.name: counted_rows(run.arm, run.folder, study.measure.names) for run in runs}
     return {name: rows for name, rows in found.items() if rows is not None}
 

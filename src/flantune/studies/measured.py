@@ -1,4 +1,4 @@
-"""Whether an arm will measure what its study compares, found out before it is run."""
+"""Checks before a run that an arm will measure what its study compares."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _MOST_NAMES = 8
 
 
 def check_measured(measure: Measure, config: RunConfig, folds: Sequence[FoldTasks], exams: Sequence[Exam]) -> None:
-    """Makes sure that a run's answers will give the average that a study compares.
+    """Makes sure that a run's answers will allow the average that a study compares.
 
     Args:
         measure: The average.
         config: The run's settings.
-        folds: Its tasks, as its folds place them.
+        folds: Its tasks, by fold.
         exams: The parts of its benchmarks.
 
     Raises:
-        ConfigError: They will not; everything that lacks is named.
+        ConfigError: They will not; everything missing is named.
     """
     faults = list(_faults(measure, config, folds, exams))
     if faults:

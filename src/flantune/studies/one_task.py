@@ -1,4 +1,4 @@
-"""Arms that learn a single task from its labeled rows, beside the model that never saw it."""
+"""Arms that learn a single task from its labeled rows, and the model that has never seen it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Settings = dict[str, object]
 
 ALL_ROWS = 0
-"""As a number of labeled rows, and as ``mixture.max_examples``: every row there is."""
+"""As a number of labeled rows, and as ``mixture.max_examples``: all rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Compared:
 
     Attributes:
         tasks: Names of the tasks, all unseen by the fold's model.
-        fold: What the tuned model is blind to.
+        fold: What the tuned model has not seen.
         notes: Sentences on unseen tasks that are left out.
         without_dev: Names of the tasks that have no dev rows.
     """
@@ -44,7 +44,7 @@ class Compared:
 
     @property
     def tuned_settings(self) -> Settings:
-        """The model tuned on instructions: the run file's own tuning, without the tasks, one fold."""
+        """The model tuned on instructions: the run file's own tuning without these tasks, in one fold."""
         one = self.fold
         return {
             "holdout.folds": [list(one.clusters)] if one.clusters else [],
@@ -53,7 +53,7 @@ class Compared:
         }
 
     def alone_settings(self, *, rows: int, steps: int) -> Settings:
-        """One model a task, tuned on that task alone.
+        """One model per task, tuned only on that task.
 
         Args:
             rows: Labeled rows of each task; ``ALL_ROWS``: every one.
@@ -66,7 +66,7 @@ class Compared:
             "holdout.alone": list(self.tasks),
             "data.include": list(self.tasks),
             "data.exclude": [],
-            # Both were made for the run file's own folds.
+            # Both are for the run file's own folds.
             "data.clean": None,
             "data.prepared": None,
             "mixture.parts": {},
@@ -77,13 +77,13 @@ class Compared:
             "mixture.cap": "rows",
             "mixture.max_examples": rows,
             "training.steps": steps,
-            # Dev rows are labeled rows too, and these are counted.
+            # Dev rows are labeled rows too, so they are counted.
             "training.keep": "last",
         }
 
 
 def asked(shots: int, *, dev_rows: int = 0) -> Settings:
-    """How the tasks are asked: with so many exemplars, always the same rows; no row is looked at that is not counted.
+    """How the tasks are asked: with this number of exemplars, always the same rows; every labeled row used is counted.
 
     Args:
         shots: Exemplars before each query.
@@ -93,16 +93,16 @@ def asked(shots: int, *, dev_rows: int = 0) -> Settings:
         "evaluation.shots": [shots],
         "evaluation.exemplar_pool": shots,
         "evaluation.dev_examples": dev_rows,
-        # Of each of many models they would cost more than the tasks, and nobody compares them here.
+        # For each of many models they would cost more than the tasks, and they are not compared here.
         "evaluation.suites": [],
     }
 
 
 def compared_tasks(file: RunFile, tasks: Sequence[Task], *, wanted: Sequence[str], fold: int) -> Compared:
-    """The tasks of a fold that a model can be tuned on, too; those that are wanted, or all.
+    """The tasks of a fold that a model can be tuned on; only the requested ones, or all.
 
     Raises:
-        ConfigError: There is no such fold, a wanted task is not unseen in it, or none is left.
+        ConfigError: There is no such fold, a requested task is not unseen in it, or none is left.
     """
     held = _fold(file, fold)
     sides = hold_out_fold(tasks, held, taxonomy=load_taxonomy(file.config.holdout.taxonomy))
@@ -148,10 +148,10 @@ def _named(fold: Fold) -> str:
 
 
 def check_pretrained(file: RunFile) -> None:
-    """Makes sure that all arms begin with one model that has learned something.
+    """Makes sure that all arms start from the same pretrained model.
 
     Raises:
-        ConfigError: The model is made from nothing, or is tuned in a way that no other tuning can start from.
+        ConfigError: The model is built from scratch, or is tuned in a way that no further tuning can start from.
     """
     model = file.config.model
     if model.scratch is not None:
@@ -166,15 +166,15 @@ def check_pretrained(file: RunFile) -> None:
 
 
 def mergeable(file: RunFile) -> Settings:
-    """What a tuning needs for others to start from its model: low-rank adapters go into the weights."""
+    """The settings that let other runs start from a tuned model: low-rank adapters are merged into the weights."""
     return {"model.merge_adapter": True} if file.config.model.adapter == "lora" else {}
 
 
 def prompt_settings(*, learning_rate: float) -> Settings:
-    """Prompt tuning: virtual tokens alone are trained, by Adafactor at one rate, which no size of weights scales.
+    """Prompt tuning: only virtual tokens are trained, by Adafactor with an absolute rate.
 
     Raises:
-        ConfigError: The library that writes virtual tokens is not installed.
+        ConfigError: The library for virtual tokens is not installed.
 
     Paper: Lester et al. 2021, section 3.
     """
@@ -195,7 +195,7 @@ def prompt_settings(*, learning_rate: float) -> Settings:
 
 
 def rows_label(rows: int) -> str:
-    """How many labeled rows, in words.
+    """A number of labeled rows, in words.
 
     >>> rows_label(32), rows_label(0)
     ('32 rows', 'all rows')
@@ -204,9 +204,9 @@ def rows_label(rows: int) -> str:
 
 
 def counted_rows(arm: Arm, folder: RunFolder, tasks: Sequence[str]) -> int | None:
-    """Labeled rows of a measured task that a finished arm used, the mean over tasks: some have fewer than it asks for.
+    """Labeled rows of a measured task that a finished arm used, as a mean over tasks: some have fewer than requested.
 
-    None where the run tells no more than the study.
+    None if the run has no more information than the study.
     """
     if arm.labeled_rows and arm.templates == "best-dev":
         report = read_value(folder.data, DataReport, mends=REPEAT)
@@ -217,9 +217,9 @@ def counted_rows(arm: Arm, folder: RunFolder, tasks: Sequence[str]) -> int | Non
 
 
 def tuned_rows(folder: RunFolder) -> int | None:
-    """Labeled rows of a task that the models of a run were tuned on, each on its task alone: the mean over tasks.
+    """Labeled rows of a task that the models of a run were tuned on, each only on its task: the mean over tasks.
 
-    None where no model was tuned on a task alone.
+    None if no model was tuned on a single task.
     """
     mixtures = [read_mixture(fold) for fold in folder.folds() if fold.mixture.is_file()]
     rows = [

@@ -18,7 +18,7 @@ class SeedScore(Estimate):
     """A score over the study's seeds."""
 
     each: tuple[float, ...]
-    """The score of every seed, in the order of ``StudyOutcome.seeds`` as far as they are there."""
+    """The score of every finished seed, in the order of ``StudyOutcome.seeds``."""
 
 
 class SeedDifference(Difference):
@@ -29,26 +29,27 @@ class SeedDifference(Difference):
     row_se: float
     """Root mean square of the seeds' own standard errors, which cover rows only."""
     shares_rows: bool
-    """All seeds measured the same rows, so that more seeds do not make up for too few rows."""
+    """All seeds measured the same rows, so that more seeds do not compensate for too few rows."""
     q: Fraction | None
-    """False discovery rate of ``p`` among the study's arms; of a task among the arm's; null where it is alone."""
+    """False discovery rate of ``p`` among the study's arms, or of a task's among the arm's tasks; null for a single
+    one."""
 
 
 class TaskOutcome(Frozen):
-    """One task, or one benchmark, as an arm did on it."""
+    """The result of an arm on one task or benchmark."""
 
     name: str
     """The task; the benchmark."""
     cluster: str
-    """The cluster that it counts in; empty of a benchmark."""
+    """The cluster that it counts in; empty for a benchmark."""
     score: SeedScore
     """The arm's score."""
     base: SeedScore | None
-    """That of the base model of the arm's runs; null where it was not measured."""
+    """The score of the base model of the arm's runs; null if not measured."""
     difference: SeedDifference | None
-    """The arm minus what it is paired with; null of the baseline itself, and where that lacks the task."""
+    """The arm minus what it is paired with; null for the baseline itself, or if that lacks the task."""
     chance: Fraction
-    """What guessing scores."""
+    """The score of guessing."""
     rows: Natural
     """Rows measured, mean over seeds."""
     templates: Natural
@@ -58,11 +59,11 @@ class TaskOutcome(Frozen):
 
 
 ChangeMeasure = Literal["raw", "discrimination", "calibrated_accuracy"]
-"""The score, or a measure of skill that a preference for an answer does not move."""
+"""The score, or a measure of skill apart from a preference for an answer."""
 
 
 class ClusterChange(Frozen):
-    """The tuned model of an arm's runs beside the base model of the same runs, on clusters that it never saw."""
+    """The tuned model of an arm's runs compared with their base model, on held-out clusters."""
 
     measure: ChangeMeasure
     """What is compared."""
@@ -79,14 +80,14 @@ class ClusterChange(Frozen):
 
 
 class Cost(Frozen):
-    """What the training of an arm took, mean over seeds."""
+    """The cost of an arm's training, as a mean over seeds."""
 
     steps: float
     """Optimizer steps, over all folds."""
     tokens: float
     """Real input and target tokens trained on."""
     seconds: float
-    """Seconds of training on the machine that it ran on; what equal arms share counts for each."""
+    """Seconds of training on its machine; training shared by arms counts for each."""
 
 
 class ArmOutcome(Frozen):
@@ -101,53 +102,53 @@ class ArmOutcome(Frozen):
     x: float | None
     """Its place on a numeric axis."""
     reads: Reads
-    """Which model of its runs it stands for."""
+    """The model of its runs that it represents."""
     templates: TemplatesRead
     """Whether tasks' scores are means over templates or those of the template best on dev rows."""
     labeled_rows: Natural | None
     """Labeled rows of the measured task that it learned from."""
     seeds: tuple[int, ...]
-    """The seeds that were run to the end."""
+    """The finished seeds."""
     score: SeedScore | None
-    """Its score by the study's measure; null while no run of it is finished."""
+    """Its score by the study's measure; null if no run is finished."""
     base: SeedScore | None
-    """That of the base model of its runs, on the same rows."""
+    """The score of the base model of its runs, on the same rows."""
     chance: Fraction
-    """What guessing scores."""
+    """The score of guessing."""
     paired_with: str
     """The arm that it is paired with; empty: the base model of its own run, or it is a baseline."""
     difference: SeedDifference | None
-    """The arm minus what it is paired with; null of a baseline, and where nothing was measured on both."""
+    """The arm minus what it is paired with; null for a baseline, or if nothing was measured with both."""
     compared: Natural
-    """Tasks that the difference is over: those that both have."""
+    """Number of tasks in the difference: those that both have."""
     tasks: tuple[TaskOutcome, ...]
-    """Every task that its score is over."""
+    """Every task in its score."""
     clusters: tuple[ClusterChange, ...] = ()
-    """What tuning changed, by cluster and measure; none of base models and of benchmarks."""
+    """Changes by tuning, by cluster and measure; none for base models and benchmarks."""
     cost: Cost | None
-    """What its training took; null where nothing was trained."""
+    """The cost of its training; null if nothing was trained."""
 
 
 class Trend(Frozen):
     """The straight line through the arms of one series, over their place on the axis."""
 
     series: str
-    """The series; empty where there is one."""
+    """The series; empty if there is only one."""
     slope: SeedDifference
-    """Change of the score a unit of the axis; a doubling where the axis is logarithmic."""
+    """Change of the score per unit of the axis, or per doubling if the axis is logarithmic."""
     arms: tuple[str, ...]
-    """The arms that it goes through."""
+    """The arms on the line."""
 
 
 class StudyVerdict(Frozen):
-    """The one sentence that a study comes to."""
+    """The one-sentence conclusion of a study."""
 
     text: str
     """The sentence."""
     direction: Direction
-    """What it says of the comparison it is about."""
+    """The direction of the comparison."""
     notes: tuple[str, ...]
-    """Sentences a reader of it must know."""
+    """Sentences that a reader must know."""
 
 
 class Lacking(Frozen):
@@ -158,29 +159,29 @@ class Lacking(Frozen):
     seed: int
     """Its seed."""
     why: str
-    """Why, as far as it is known: "not run yet", or what stopped it."""
+    """Why, if known: "not run yet", or what stopped it."""
 
 
 class Written(Frozen):
-    """What was written down before the first run, and whether that is what was run."""
+    """The plan recorded before the first run, and whether the runs followed it."""
 
     sha256: str
     """Of ``plan.json``."""
     when: str
-    """When it was written down, in UTC."""
+    """When it was recorded, in UTC."""
     changed: tuple[str, ...]
-    """What was run and is not what was written down, one sentence each; empty: all is."""
+    """Deviations from the plan, one sentence each; empty: none."""
 
 
 class StudyOutcome(Frozen):
-    """Everything that came out of a study."""
+    """The whole outcome of a study."""
 
     schema_version: Literal[1] = SCHEMA
     """Version of this format."""
     name: str
     """The study."""
     question: str
-    """What it asks."""
+    """Its question."""
     axis: str
     """What differs between the arms."""
     baseline: str
@@ -188,7 +189,7 @@ class StudyOutcome(Frozen):
     measure: str
     """Which average is compared, in words."""
     metric: str
-    """The metric where all tasks have one; else empty."""
+    """The metric if all tasks have the same; otherwise empty."""
     figure: Figure
     """How it is drawn."""
     x_scale: XScale
@@ -204,21 +205,21 @@ class StudyOutcome(Frozen):
     arms: tuple[ArmOutcome, ...]
     """The arms, in the figure's order."""
     overall: SeedDifference | None
-    """The mean of all arms' differences, where each is paired with its own base model; null elsewhere."""
+    """The mean of all arms' differences, if each is paired with its own base model; otherwise null."""
     trends: tuple[Trend, ...]
-    """The line of each series, where the axis is numeric and all its arms measured the same tasks."""
+    """The line of each series, if the axis is numeric and all its arms measured the same tasks."""
     verdict: StudyVerdict
-    """What it comes to."""
+    """The conclusion."""
     written: Written
-    """What was written down before the first run."""
+    """The plan recorded before the first run."""
     lacking: tuple[Lacking, ...]
-    """Runs that are not finished; the numbers are of the others."""
+    """Unfinished runs; the numbers are from the others."""
 
     def arm(self, name: str) -> ArmOutcome:
-        """The arm of this name."""
+        """The arm with this name."""
         return next(one for one in self.arms if one.name == name)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every run is there."""
+        """Whether every run is finished."""
         return not self.lacking

@@ -1,4 +1,4 @@
-"""What the FLAN paper and its public code varied. Paper: FLAN 2021, section 4 and appendix B."""
+"""What the FLAN paper and its public code vary. Paper: FLAN 2021, section 4 and appendix B."""
 
 from __future__ import annotations
 

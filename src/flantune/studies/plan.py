@@ -1,4 +1,4 @@
-"""What is written down before the first run of a study, and what of it was changed after."""
+"""The plan that is recorded before the first run of a study, and later deviations from it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ STOPPING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedArm:
-    """An arm as it was written down.
+    """An arm as recorded.
 
     Attributes:
         name: Its name.
-        settings: Dotted setting → its value in place of the run file's.
-        reads: Which model of its runs it stands for.
-        templates: How a task's score is made of its templates'.
+        settings: Dotted setting → its value, replacing the run file's.
+        reads: The model of its runs that it represents.
+        templates: How a task's score is made from those of its templates.
         starts_from: The arm that it starts from.
-        identities: A fingerprint of all settings that shape the tuned weights, one a seed.
+        identities: Fingerprints of all settings that determine the tuned weights, one per seed.
     """
 
     name: str
@@ -50,12 +50,12 @@ class PlannedArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``plan.json``: what was written down before the first run.
+    """``plan.json``: what was recorded before the first run.
 
     Attributes:
         study: The study's name.
-        question: What it asks.
-        comparison: What is compared with what, and by which average.
+        question: Its question.
+        comparison: What is compared with what, by which average.
         stopping: When it ends.
         equal: What is held equal between the arms.
         seeds: The seeds.
@@ -63,7 +63,7 @@ class Plan:
         run_file: Every setting of the run file, section by section.
         data: A fingerprint of every task's definition and rows, arm by arm.
         versions: Package → version.
-        when: When it was written down, in UTC.
+        when: When it was recorded, in UTC.
     """
 
     study: str
@@ -82,7 +82,7 @@ class Plan:
 def make_plan(
     study: Study, file: RunFile, runs: Sequence[PlannedRun], *, seeds: Sequence[int], data: Mapping[str, str]
 ) -> Plan:
-    """What is to be written down.
+    """The plan to be recorded.
 
     Args:
         study: The study.
@@ -118,10 +118,10 @@ def make_plan(
 
 
 def write_down(folder: StudyFolder, plan: Plan) -> Written:
-    """Writes the plan down before the first run; later what was run is held against what was written down.
+    """Records the plan before the first run; later starts are compared with it.
 
     Raises:
-        ConfigError: The folder holds another study.
+        ConfigError: The folder has another study.
     """
     if folder.plan.exists() and any(folder.runs()):
         return held_against(folder, plan)
@@ -132,10 +132,10 @@ def write_down(folder: StudyFolder, plan: Plan) -> Written:
 
 
 def held_against(folder: StudyFolder, now: Plan) -> Written:
-    """What was written down, and what of it is no longer so.
+    """The recorded plan, and deviations from it.
 
     Raises:
-        ConfigError: The folder holds another study, or its plan is damaged.
+        ConfigError: The folder has another study, or its plan is damaged.
     """
     then = read_value(folder.plan, Plan, mends="restore a copy, or choose another --out", error=ConfigError)
     if then.study != now.study:
@@ -146,7 +146,7 @@ def held_against(folder: StudyFolder, now: Plan) -> Written:
 
 
 def _edited(folder: StudyFolder, digest: str) -> Iterator[str]:
-    """Whether the plan is still the one whose digest was kept."""
+    """Whether the plan differs from the stored digest."""
     kept = _digest_of(folder.plan_sha256)
     if kept != digest:
         yield f"{folder.plan.name} was edited: its SHA-256 is not the one in {folder.plan_sha256.name}"
@@ -176,7 +176,7 @@ def _changes(then: Plan, now: Plan) -> Iterator[str]:
 
 
 def _completed(run_file: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings, with those that a later version brought at their defaults: they change nothing."""
+    """The settings, completed by the defaults of those added in later versions, which change nothing."""
     try:
         return validated(run_file, where="").model_dump(mode="json")
     except ConfigError:
@@ -188,7 +188,7 @@ def _arm_changes(
 ) -> Iterator[str]:
     where = f'arm "{now.name}"'
     old, new = flat(was.settings), flat(plain(now)["settings"])
-    # An arm that says what the run file says anyway is no other arm.
+    # An arm that repeats a setting of the run file is not a different arm.
     old, new = (
         {**{key: flat(file).get(key) for key in {*old, *new}}, **own}
         for file, own in zip(files, (old, new), strict=True)

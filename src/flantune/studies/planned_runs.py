@@ -29,9 +29,9 @@ class PlannedRun:
         seed: Its seed.
         file: Its run file.
         folder: Its folder.
-        identity: A fingerprint of all settings that shape the tuned weights; of an arm that starts from another one
-            without the weights that it starts from.
-        tuned_by: The run before it that is tuned alike, whose models it takes; None: it tunes itself.
+        identity: A fingerprint of all settings that determine the tuned weights, except the weights that an arm starts
+            from.
+        tuned_by: The earlier run with the same tuning, whose models it uses; None: it tunes its own.
         starts_from: The run whose tuned model it starts from.
     """
 
@@ -46,12 +46,12 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return f"{self.arm.name}, seed {self.seed}"
 
     @property
     def after(self) -> tuple[int, ...]:
-        """The runs that have to be done before it."""
+        """The runs that must be finished before it."""
         return tuple(one for one in (self.tuned_by, self.starts_from) if one is not None)
 
 
@@ -73,7 +73,7 @@ def plan_runs(study: Study, file: RunFile, *, folder: StudyFolder, seeds: Sequen
             problems.add(error.where, error.message)
             hints.setdefault(error.hint)
     if problems.lines:
-        hint = "\nhint: ".join(("fix the arms' settings", *filter(None, hints)))  # that of many arms once
+        hint = "\nhint: ".join(("fix the arms' settings", *filter(None, hints)))  # once for several arms
         raise problems.error(ConfigError, where=f"study {study.name}", hint=hint)
     first: dict[tuple[int, str], int] = {}
     places = {(run.arm.name, run.seed): run.number for run in runs}
@@ -95,7 +95,7 @@ def _planned(study: Study, arm: Arm, seed: int, *, file: RunFile, folder: StudyF
     if config.evaluation.store is None:
         changes["evaluation.store"] = str(folder.store.absolute())
     if arm.reads == "base" and "training.steps" not in arm.settings:
-        changes["training.steps"] = 0  # its tuned model would be looked at by nobody
+        changes["training.steps"] = 0  # its tuned model is not used
     if arm.starts_from:
         changes |= _starting_model(study, arm, seed, file=file, folder=folder)
     made = with_settings(made, changes, origin=f"study {study.name}")
@@ -110,7 +110,7 @@ def _planned(study: Study, arm: Arm, seed: int, *, file: RunFile, folder: StudyF
 
 
 def _starting_model(study: Study, arm: Arm, seed: int, *, file: RunFile, folder: StudyFolder) -> dict[str, object]:
-    """The settings by which an arm starts from the tuned model of another one."""
+    """The settings with which an arm starts from another arm's tuned model."""
     start = study.arm(arm.starts_from)
     folds = folds_of(arm_file(file, start, seed=seed).config.holdout)
     if len(folds) != 1:
@@ -136,7 +136,7 @@ def _check_own(study: Study) -> None:
 
 
 def is_done(run: PlannedRun) -> bool:
-    """Whether the run is finished, with the settings that it has now.
+    """Whether the run is finished with its current settings.
 
     Raises:
         FlantuneError: A file of its folder is damaged.
@@ -144,7 +144,7 @@ def is_done(run: PlannedRun) -> bool:
     folder = run.folder
     if not (folder.manifest.is_file() and folder.results.is_file() and folder.kept_settings.is_file()):
         return False
-    # Settings are written whenever a run starts, the manifest when it ends.
+    # Settings are written when a run starts, the manifest when it ends.
     if folder.manifest.stat().st_mtime_ns < folder.kept_settings.stat().st_mtime_ns:
         return False
     kept = read_kept_settings(folder, mends=REPEAT)
@@ -152,9 +152,9 @@ def is_done(run: PlannedRun) -> bool:
 
 
 def waves(runs: Sequence[PlannedRun], todo: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """The numbers that are to be run, in groups whose runs need nothing of each other.
+    """The numbers of the runs to do, in groups of independent runs.
 
-    Within a group all arms come with one seed before the next, so that a study half-way has compared all of them.
+    Within a group all arms are run with one seed before the next, so that an unfinished study has compared all of them.
     """
     left = set(todo)
     while left:

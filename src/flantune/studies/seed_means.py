@@ -1,4 +1,4 @@
-"""A study's numbers of one seed: every arm's score, its paired difference, and lines through arms, over rows."""
+"""A study's numbers for one seed: every arm's score and paired difference, and lines through arms, over rows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class TaskMeans:
     Attributes:
         cell: Where it counts.
         score: The arm's score.
-        base: That of the base model of its run; None where it was not asked.
-        difference: The arm minus what it is paired with; None where there is no such thing.
-        chance: What guessing scores.
+        base: The score of the base model of its run; None if not measured.
+        difference: The arm minus what it is paired with; None if there is nothing.
+        chance: The score of guessing.
         metric: The headline metric.
         rows: Rows measured.
-        rows_sha256: Names them.
-        templates: Templates that each was asked with.
+        rows_sha256: A digest that identifies the rows.
+        templates: Templates that each row was asked with.
         template_std: Standard deviation over templates; None with one.
     """
 
@@ -52,10 +52,10 @@ class ArmMeans:
 
     Attributes:
         score: Its score.
-        base: That of the base model of its run.
+        base: The score of the base model of its run.
         difference: The arm minus what it is paired with, over the tasks that both have.
-        compared: How many these are.
-        chance: What guessing scores.
+        compared: The number of these tasks.
+        chance: The score of guessing.
         tasks: Its tasks.
     """
 
@@ -68,18 +68,18 @@ class ArmMeans:
 
     @property
     def rows(self) -> frozenset[str]:
-        """Names the rows of all its tasks."""
+        """Identifies the rows of all its tasks."""
         return frozenset(f"{one.cell.task} {one.rows_sha256}" for one in self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedMeans:
-    """All of a study with one seed.
+    """All numbers of a study with one seed.
 
     Attributes:
         arms: Arm → its numbers.
         slopes: Series → the slope of the line through its arms.
-        overall: The mean over arms of their differences; None where there is none.
+        overall: The mean over arms of their differences; None if there are none.
     """
 
     arms: Mapping[str, ArmMeans]
@@ -94,12 +94,12 @@ def seed_means(
     confidence: float,
     benchmarks: Mapping[str, Sequence[TaskMeans]] | None = None,
 ) -> SeedMeans:
-    """What the runs of one seed say; the answers of one task are in memory at a time.
+    """The numbers of the runs with one seed; only one task's answers are in memory at a time.
 
     Args:
         study: The study.
-        runs: The finished runs of one seed, one an arm.
-        confidence: Level at which intervals will be asked for.
+        runs: The finished runs with one seed, one per arm.
+        confidence: Level of the intended intervals.
         benchmarks: Arm that is measured by benchmarks → its numbers.
 
     Raises:
@@ -136,7 +136,7 @@ class _Grades:
         self._read: dict[tuple[str, str, Reads], TaskGrades | None] = {}
 
     def means(self, run: ArmRun, *, confidence: float) -> Iterator[TaskMeans]:
-        """An arm's numbers of the task, once for every place where it counts."""
+        """An arm's numbers for the task, once for every cluster in which it counts."""
         for cell in self._cells[run.arm.name]:
             own = self._of(run, cell, run.arm.reads)
             if own is None:
@@ -157,7 +157,7 @@ class _Grades:
             )
 
     def slope(self, weights: Mapping[str, float], *, confidence: float) -> Iterator[tuple[Cell, Mean]]:
-        """The slope of the line through some arms on this task, for every place where it counts."""
+        """The slope of the line through some arms on this task, for every cluster in which it counts."""
         runs = [run for run in self.runs if run.arm.name in weights]
         if len(runs) < len(weights):
             return
@@ -170,7 +170,7 @@ class _Grades:
                     yield cell, mean
 
     def _partner(self, run: ArmRun, cell: Cell) -> TaskGrades | None:
-        """The answers that an arm's are paired with."""
+        """The answers that an arm's answers are paired with."""
         if not self._study.baseline:
             return self._of(run, cell, "base") if run.arm.reads == "tuned" else None
         partner = self._study.partner(run.arm)
@@ -190,7 +190,7 @@ class _Grades:
 
 
 def _lines(study: Study, runs: Sequence[ArmRun]) -> dict[str, dict[str, float]]:
-    """Series → the weights of its arms in its slope: of those that have three places, and measured the same tasks."""
+    """Series → the weights of its arms in the slope, if it has three places and its arms measured the same tasks."""
     series: dict[str, list[ArmRun]] = {}
     for run in runs:
         if run.arm.x is not None:
@@ -227,7 +227,7 @@ def _arm_means(tasks: Sequence[TaskMeans]) -> ArmMeans:
 
 
 def _weighted(cells: Sequence[Cell], means: Sequence[Mean]) -> Mean | None:
-    """The mean over groups of the mean over each one's tasks; None of nothing."""
+    """The mean over groups of the mean over their tasks; None without any."""
     if not cells:
         return None
     parts = zip(cells, weights_of(cells), means, strict=True)

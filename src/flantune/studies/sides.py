@@ -1,4 +1,4 @@
-"""Who is trained on and who is measured, as the settings of an arm: splits in the words of a run file."""
+"""Which tasks are trained on and measured, as the settings of an arm: splits in terms of a run file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FINER_CLUSTERS = '`--set data.clusters="flan2021_clusters17"` gives FLAN 2021\'s
 
 
 def split_settings(split: Split, file: RunFile, tasks: Sequence[Task]) -> dict[str, object]:
-    """The settings that make a split of a run file: which tasks, and what of them is held out.
+    """The settings that produce a split: which tasks, and which of them are held out.
 
     Args:
         split: The split.
@@ -51,13 +51,13 @@ def split_settings(split: Split, file: RunFile, tasks: Sequence[Task]) -> dict[s
 def one_split(
     file: RunFile, tasks: Sequence[Task], taxonomy: Taxonomy, *, super_glue: bool = False
 ) -> tuple[Split, tuple[str, ...]]:
-    """The one division of the tasks whose training side a study makes smaller.
+    """The division of the tasks whose training side a study reduces.
 
     Args:
-        file: What it holds out is measured: its one fold, or the clusters of all its folds together.
+        file: The run file; what it holds out is measured: its only fold, or the clusters of all its folds together.
         tasks: Its tasks.
-        taxonomy: What gives what away.
-        super_glue: SuperGLUE's tasks are measured instead, as in FLAN 2021's public code.
+        taxonomy: The taxonomy, for leaks.
+        super_glue: Measure SuperGLUE's tasks instead, as in FLAN 2021's public code.
 
     Returns:
         The split, and sentences on how it differs from the run file's folds.
@@ -88,7 +88,7 @@ def trained_and_unseen(
     """Names of the tasks that some fold of a run file trains on, and of those that some fold measures as unseen.
 
     Raises:
-        ConfigError: A fold names what is not there, or leaves nothing to train on or to measure.
+        ConfigError: A fold names something that does not exist, or leaves nothing to train on or to measure.
     """
     folds = [hold_out_fold(tasks, fold, taxonomy=taxonomy) for fold in folds_of(file.config.holdout) or (Fold(),)]
     trained = {task.name for fold in folds for task in fold.train}
@@ -97,7 +97,7 @@ def trained_and_unseen(
 
 
 def measured_with_exemplars(file: RunFile, tasks: Sequence[Task]) -> tuple[Measure, tuple[str, ...]]:
-    """What arms can be measured on that show exemplars: tasks with rows to take them from, and with room for them.
+    """Tasks that can be measured with exemplars: with rows to take them from, and with room for them.
 
     Returns:
         The measure, and a sentence on the unseen tasks that it leaves out.
@@ -134,10 +134,10 @@ def _all_folds_at_once(file: RunFile, tasks: Sequence[Task], taxonomy: Taxonomy)
 def growing_clusters(
     file: RunFile, tasks: Sequence[Task], taxonomy: Taxonomy, *, order: Sequence[str], test: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The clusters that a study adds one after the other, those that it measures, and notes on what is not there.
+    """The clusters that a study adds one by one, those that it measures, and notes on missing ones.
 
     Args:
-        file: What its first fold holds out is measured where none of the paper's three clusters is there.
+        file: What its first fold holds out is measured if none of the paper's three clusters exists.
         tasks: Its tasks.
         taxonomy: Other names of clusters, and which overlap.
         order: Clusters to add; empty: the paper's seven that the tasks have, or else the tasks' own.
@@ -174,7 +174,7 @@ def _there(names: Sequence[str], tasks: Sequence[Task], taxonomy: Taxonomy) -> t
 
 
 def _apart(names: Sequence[str], measured: Sequence[str], taxonomy: Taxonomy) -> tuple[str, ...]:
-    """Those that are not measured, and that measuring does not forbid."""
+    """The clusters that are not measured and not excluded by those that are."""
     held = {taxonomy.cluster(name) for name in measured}
     return tuple(
         name

@@ -1,4 +1,4 @@
-"""Splits as run files: each can be run, looked at and changed like one a person wrote."""
+"""Splits as run files: each can be run, read and changed like any run file."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class SplitOptions:
 
     Attributes:
         clusters: A grouping that replaces the tasks' own clusters: a shipped one's name or a TOML file; empty: none.
-        paper_rules: Follow the overlap rules alone; kin source families do not count.
+        paper_rules: Follow only the overlap rules; kin source families do not count.
         order: Clusters in the order in which they are added.
         test: Clusters that are measured.
         hide_super_glue: Measure SuperGLUE's tasks, as the public code does, instead of whole clusters (studies of
             templates and of the number of training tasks).
         max_tasks: At most this many training tasks in the study of clusters; 0 means all.
         counts: The numbers to try; empty: the paper's.
-        seed: Of every choice.
+        seed: Seed of every choice.
     """
 
     clusters: str = ""
@@ -55,11 +55,11 @@ class PlannedSplits:
 
     Attributes:
         study: The splits.
-        tasks: The tasks they name, in the clusters the splits know them by.
-        originals: The same tasks as the run file has them.
-        clusters: The grouping that the tasks are in, as ``data.clusters`` names it; empty: the run file's own.
+        tasks: The tasks, in the clusters that the splits use.
+        originals: The same tasks as in the run file.
+        clusters: The grouping of the tasks, as in ``data.clusters``; empty: the run file's own.
         taxonomy: The rules the splits follow.
-        has_own_rules: The rules differ from the run file's, so run files must bring them.
+        has_own_rules: The rules differ from the run file's, so the written run files must include them.
     """
 
     study: SplitSet
@@ -101,12 +101,12 @@ def plan_splits(file: RunFile, *, kind: str, options: SplitOptions | None = None
 
 
 def _absolute(clusters: str, root: Path) -> str:
-    """A grouping's name as it is, its file as an absolute path: run files are written to another folder."""
+    """A grouping's name unchanged, its file as an absolute path, since run files are written to another folder."""
     return str((root / clusters).absolute()) if clusters.endswith(".toml") else clusters
 
 
 Maker = Callable[[Sequence["Task"], Taxonomy, SplitOptions], SplitSet]
-"""Makes a study's splits from tasks and the rules of what gives what away."""
+"""Makes a study's splits from tasks and the rules about leaks."""
 
 
 def _leave_one_cluster_out(tasks: Sequence[Task], rules: Taxonomy, options: SplitOptions) -> SplitSet:  # noqa: ARG001
@@ -156,11 +156,11 @@ MAKERS: Mapping[str, Maker] = {
     "templates": _templates,
     "training-tasks": _training_tasks,
 }
-"""The studies that there are, each with what makes it; ``paper.KINDS`` has the names for the command line."""
+"""The studies and their makers; ``paper.KINDS`` has the names for the command line."""
 
 
 def fragment(split: Split, planned: PlannedSplits) -> str:
-    """The lines of a run file that make a split, to be copied into one; what they cannot say is a comment."""
+    """The lines of a run file for a split, for copying; what they cannot express is a comment."""
     lines = [f"# {split.name}: {len(split.train)} tasks trained on, {len(split.test)} unseen"]
     lines += [f"# On purpose: {rule}." for rule in split.breaks]
     if planned.has_own_rules:
@@ -177,7 +177,7 @@ def fragment(split: Split, planned: PlannedSplits) -> str:
 def write_split(split: Split, planned: PlannedSplits, *, file: RunFile, folder: Path) -> Path:
     """Writes the run file of a split: all other settings are the run file's.
 
-    The study's own rules are written beside it as ``taxonomy.toml``.
+    The study's own rules are written beside it, as ``taxonomy.toml``.
 
     Returns:
         The run file.
@@ -213,6 +213,6 @@ def _included(split: Split, planned: PlannedSplits) -> tuple[str, ...]:
 
 
 def _in_order(planned: PlannedSplits) -> list[Task]:
-    """The tasks in the order of the run file's own, which makes splits easy to compare."""
+    """The tasks in the run file's order, so that splits are easy to compare."""
     regrouped = {task.name: task for task in planned.tasks}
     return [regrouped[task.name] for task in planned.originals if task.name in regrouped]

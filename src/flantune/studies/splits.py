@@ -1,6 +1,6 @@
-"""The splits of the FLAN paper and its public code: who is trained on and who is measured, as pure functions.
+"""The splits of the FLAN paper and its public code: which tasks are trained on and measured, as pure functions.
 
-Each kind is a tuple of splits. A split says names only; ``flantune.studies.split_files`` turns it into a run file.
+Each kind is a tuple of splits. A split only has names; ``flantune.studies.split_files`` turns it into a run file.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """One experiment: what is trained on and what is measured.
+    """One experiment: the tasks trained on and measured.
 
     Attributes:
-        name: Unique within the study; fit for a file name.
+        name: Unique within the study, and valid as a file name.
         train: Names of the tasks tuned on.
-        held_out: The held-out clusters; empty where single tasks are held out.
+        held_out: The held-out clusters; empty if single tasks are held out.
         test: Names of the tasks measured as unseen.
         max_templates: Templates of each task trained on; 0 means all.
         hidden: Names of the single tasks held out without their clusters.
@@ -52,18 +52,18 @@ class Split:
 
     @property
     def fold(self) -> Fold:
-        """What a run file holds out to make this split."""
+        """What a run file must hold out for this split."""
         return Fold(tasks=self.hidden) if self.hidden else Fold(clusters=self.held_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSet:
-    """Splits that belong together, and what could not be made.
+    """The splits of a study, and notes on what was not possible.
 
     Attributes:
-        kind: Which study.
+        kind: The study.
         splits: The splits, in the study's order.
-        notes: Sentences about what the given tasks do not allow.
+        notes: Sentences on what the tasks do not allow.
     """
 
     kind: str
@@ -72,7 +72,7 @@ class SplitSet:
 
 
 def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> SplitSet:
-    """One split a cluster: it is measured, and all that does not give it away is trained on.
+    """One split per cluster: it is measured, and all tasks that do not leak it are trained on.
 
     Paper: FLAN 2021, section 2.2: to evaluate on c clusters, c models are tuned.
     """
@@ -86,7 +86,7 @@ def leave_one_cluster_out(tasks: Sequence[Task], taxonomy: Taxonomy) -> SplitSet
 
 
 def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequence[str]) -> Split:
-    """The split that holds some clusters out; what would give them away leaves training.
+    """The split that holds some clusters out; tasks that would leak them are not trained on.
 
     Raises:
         ConfigError: A cluster is unknown, or one side would be empty.
@@ -96,12 +96,12 @@ def without_clusters(tasks: Sequence[Task], taxonomy: Taxonomy, clusters: Sequen
 
 
 def without_tasks(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, name: str = "hidden") -> Split:
-    """The split that holds single tasks out but trains on others of their clusters, on purpose. Kin leaves training.
+    """The split that holds single tasks out but trains on others of their clusters, on purpose. Kin is excluded.
 
     Paper: the public code of FLAN 2021 hides SuperGLUE's eight tasks this way.
 
     Raises:
-        ConfigError: None of the tasks is there, or one side would be empty.
+        ConfigError: None of the tasks exists, or one side would be empty.
     """
     present = [task.name for task in tasks if task.name in names]
     if not present:
@@ -114,9 +114,9 @@ def within_cluster(
 ) -> SplitSet:
     """Splits that hide one task of each cluster and train on the rest of the cluster.
 
-    Tasks of one source family (SQuAD 1 and 2, ANLI's rounds) are hidden or shown together. Each cluster goes through
-    its families in an order of its own, seeded with its name, from the beginning again when they are used up. A
-    cluster of one family is never hidden: nothing of it would be left.
+    Tasks of one source family (SQuAD 1 and 2, ANLI's rounds) are hidden or shown together. Each cluster cycles through
+    its families in an order seeded with its name. A cluster with one family is never hidden: nothing of it would be
+    left.
 
     Paper: the public code of FLAN 2021 (ten intra-cluster splits).
     """
@@ -145,10 +145,10 @@ def cluster_counts(
     max_tasks: int = 0,
     seed: int = 0,
 ) -> SplitSet:
-    """Training on one cluster, on two, … in the paper's order; the test clusters stay the same throughout.
+    """Training on one cluster, two clusters, … in the paper's order; the test clusters are the same throughout.
 
-    A test task that is kin to any cluster of the order leaves the test, not training: so each split has as many
-    training tasks as its clusters have, and all are measured on the same tasks.
+    A test task that is kin of any cluster in the order is removed from the test, not from training. So each split has
+    all training tasks of its clusters, and all are measured on the same tasks.
 
     Args:
         tasks: The tasks.
@@ -156,7 +156,7 @@ def cluster_counts(
         order: Clusters in the order in which they are added.
         test: Clusters that are measured.
         max_tasks: At most this many training tasks, drawn from the clusters in turn; 0 means all.
-        seed: Decides which.
+        seed: Determines which tasks.
 
     Raises:
         ConfigError: A cluster has no task.
@@ -183,7 +183,7 @@ def tasks_per_cluster(
     counts: Sequence[int] = PER_CLUSTER_COUNTS,
     seed: int = 0,
 ) -> SplitSet:
-    """Training on one task of each cluster, on two, …; each split holds the tasks of the one before.
+    """Training on one task of each cluster, two tasks, …; each split includes the tasks of the previous one.
 
     Paper: FLAN 2021, appendix B.1.
 
@@ -203,7 +203,7 @@ def tasks_per_cluster(
 
 
 def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int] = TEMPLATE_COUNTS) -> SplitSet:
-    """One split with a number of templates of each training task; the measured templates stay as they are.
+    """One split with different numbers of templates per training task; the measured templates are unchanged.
 
     Paper: FLAN 2021, appendix B (1, 4, 10); the public code has 1, 2, 4, 7, 10.
     """
@@ -221,7 +221,7 @@ def template_counts(base: Split, tasks: Sequence[Task], *, counts: Sequence[int]
 def task_counts(
     base: Split, tasks: Sequence[Task], taxonomy: Taxonomy, *, counts: Sequence[int] = TASK_COUNTS, seed: int = 0
 ) -> SplitSet:
-    """One split with growing numbers of its training tasks; each holds the tasks of the smaller ones.
+    """One split with growing numbers of training tasks; each includes the tasks of the smaller ones.
 
     Paper: the public code of FLAN 2021 (5, 10, …, 55 training tasks).
     """
@@ -239,17 +239,17 @@ def task_counts(
 
 
 def trained_on(base: Split, train: Sequence[str], tasks: Sequence[Task], taxonomy: Taxonomy, *, name: str) -> Split:
-    """The split that trains on some of another's training tasks and measures the same ones."""
+    """The split with some of another's training tasks and the same measured tasks."""
     return _checked(replace(base, name=name, train=tuple(train)), tasks, taxonomy)
 
 
 def paper_rules(taxonomy: Taxonomy) -> Taxonomy:
-    """The taxonomy without kin between source families: the paper's own idea of unseen."""
+    """The taxonomy without kin between source families: the paper's own definition of unseen."""
     return replace(taxonomy, kin=())
 
 
 def ranked(tasks: Iterable[Task], *, seed: int) -> list[Task]:
-    """The tasks in a seeded order that each task's name alone decides: one more task changes no other's place."""
+    """The tasks in a seeded order that depends only on their names: an additional task does not reorder others."""
     return sorted(tasks, key=lambda task: (stream_key(seed, "studies", task.name), task.name))
 
 
@@ -272,7 +272,7 @@ def _split(name: str, held: FoldTasks) -> Split:
 
 
 def _checked(split: Split, tasks: Sequence[Task], taxonomy: Taxonomy) -> Split:
-    """The split, after making sure that nothing leaks and that a run would have just these two sides."""
+    """The split, after making sure that nothing leaks and that a run would have exactly these two sides."""
     own = tasks_in(split, tasks)
     if not split.hidden:
         train, test = ([task for task in own if task.name in side] for side in (split.train, split.test))
@@ -294,7 +294,7 @@ def _hide(tasks: Sequence[Task], taxonomy: Taxonomy, names: Sequence[str], *, na
 def _fixed_test(
     tasks: Sequence[Task], taxonomy: Taxonomy, *, order: Sequence[str], test: Sequence[str]
 ) -> tuple[list[list[Task]], list[Task], tuple[str, ...]]:
-    """The clusters to train on, the tasks that every split measures, and those that left the test."""
+    """The clusters to train on, the tasks that every split measures, and those removed from the test."""
     groups = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="train") for cluster in order])
     trained = [task for group in groups for task in group]
     asked = _apart([_members(cluster, tasks, taxonomy=taxonomy, role="test") for cluster in test])
@@ -312,7 +312,7 @@ def _fixed_test(
 
 
 def _apart(groups: Sequence[Sequence[Task]]) -> list[list[Task]]:
-    """The groups with each task only in the first that has it; empty groups are dropped."""
+    """The groups with each task only in its first group; empty groups are dropped."""
     seen: set[str] = set()
     apart = []
     for group in groups:
@@ -337,7 +337,7 @@ def _between(
 
 
 def cluster_names(tasks: Sequence[Task], taxonomy: Taxonomy) -> tuple[str, ...]:
-    """The clusters of tasks as the tasks name them, each once, in order of appearance."""
+    """The clusters of tasks by the tasks' own names, each once, in order of appearance."""
     return tuple(_clusters(tasks, taxonomy).values())
 
 
@@ -365,7 +365,7 @@ def _known(cluster: str, tasks: Sequence[Task], taxonomy: Taxonomy) -> str:
 
 
 def _members(cluster: str, tasks: Sequence[Task], *, taxonomy: Taxonomy, role: str) -> list[Task]:
-    """The tasks of a cluster that have the split; an error when there are none."""
+    """The tasks of a cluster that have the split; an error if there are none."""
     name = taxonomy.cluster(_known(cluster, tasks, taxonomy))
     found = [task for task in tasks if role in task.splits and name in map(taxonomy.cluster, task.clusters)]
     if not found:

@@ -1,4 +1,4 @@
-"""A study: one run file in several variants, its arms, and the question that their comparison answers."""
+"""A study: variants of one run file, its arms, and the question that their comparison answers."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Arm:
 
     Attributes:
         name: Unique within the study.
-        settings: Dotted setting → its value in place of the run file's.
-        x: Its place on a numeric axis; None where the axis has names.
-        series: The line or group it belongs to, where a study crosses two things.
-        reads: Which model of the run it stands for.
-        labeled_rows: Labeled rows of the measured task that it learned from; None where the study does not count them.
+        settings: Dotted setting → its value, replacing the run file's.
+        x: Its place on a numeric axis; None if the axis has names.
+        series: The line or group it belongs to, if a study crosses two factors.
+        reads: The model of the run that it represents.
+        labeled_rows: Labeled rows of the measured task that it learned from; None if the study does not count them.
         label: What differs within its series: the column of a grid, the bar of a group; empty: the name.
         templates: A task's score is the mean over templates, or that of the template that is best on dev rows.
-        measure: Which average it is measured by; None: the study's.
+        measure: The average that it is measured by; None: the study's.
         starts_from: The arm whose tuned model, of the same seed, this one starts from; empty: the run file's model.
     """
 
@@ -84,17 +84,17 @@ class Study:
     """Arms that belong together.
 
     Attributes:
-        name: What it is called.
-        question: What it asks, a whole sentence.
+        name: Its name.
+        question: Its question, as a complete sentence.
         axis: What differs between the arms.
         arms: The arms, in the figure's order.
-        baseline: The arm that every other is paired with; or a label: each arm is then paired with the arm of its own
-            series that has it; empty: each arm is paired with the base model of its own run.
+        baseline: The arm that every other is paired with; or a label: each arm is then paired with the arm with this
+            label in its own series; empty: each arm is paired with the base model of its own run.
         measure: Which average is compared.
         figure: How it is drawn.
-        x_scale: How a numeric axis is spaced; "log" where doubling counts.
+        x_scale: The scale of a numeric axis; "log" if doubling matters.
         equal: What is held equal between the arms (tokens, steps), or why not.
-        notes: Sentences on what the tasks do not allow, or how the paper's own differs.
+        notes: Sentences on what the tasks do not allow, or how the paper's study differs.
     """
 
     name: str
@@ -109,11 +109,11 @@ class Study:
     notes: tuple[str, ...] = ()
 
     def arm(self, name: str) -> Arm:
-        """The arm of this name."""
+        """The arm with this name."""
         return next(arm for arm in self.arms if arm.name == name)
 
     def partner(self, arm: Arm) -> Arm | None:
-        """The arm that it is paired with, which is itself for a baseline; None: it is its own run's base model."""
+        """The arm that it is paired with (a baseline: itself); None: the base model of its own run."""
         if not self.baseline:
             return None
         named = [one for one in self.arms if one.name == self.baseline]
@@ -127,13 +127,13 @@ Maker = Callable[[RunFile, Sequence["Task"], Any], Study]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedStudy:
-    """A study that is made from any run file.
+    """A study that can be made from any run file.
 
     Attributes:
-        name: What ``flantune study`` calls it.
-        help: One line: what it asks, and the papers' section.
+        name: Its name in ``flantune study``.
+        help: One line: its question, and the papers' section.
         options: Its options; their docstrings are their help.
-        make: Makes it, with a value of ``options``.
+        make: Makes the study from a value of ``options``.
     """
 
     name: str
@@ -143,10 +143,10 @@ class NamedStudy:
 
 
 def checked(study: Study, *, where: str) -> Study:
-    """The study, if its arms agree with each other.
+    """The study, if its arms are consistent.
 
     Raises:
-        ConfigError: They do not; everything wrong is listed.
+        ConfigError: They are not; all problems are listed.
     """
     problems = Problems()
     for path, message in _faults(study):
@@ -196,7 +196,7 @@ def _is_circle(study: Study, arm: Arm) -> bool:
 
 
 def arm_file(file: RunFile, arm: Arm, *, seed: int | None = None) -> RunFile:
-    """The run file of an arm: what ``flantune run`` would be given to make the same run.
+    """The run file of an arm, with which ``flantune run`` would make the same run.
 
     Args:
         file: The study's run file.

@@ -1,4 +1,4 @@
-"""A study of a user's own: a TOML file with its arms, or with a named study and its options."""
+"""A user's own study: a TOML file with its arms, or with a named study and its options."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class MeasureTable(Section):
     names: Names = ()
     """The clusters, tasks or benchmarks; their mean is compared."""
     shots: Natural | None = None
-    """Exemplars before each query; left out: the first number that the runs were measured with."""
+    """Exemplars before each query; by default the first number that the runs were measured with."""
 
 
 class StudyTable(Section):
-    """``[study]``: what is asked, and what is compared with what."""
+    """``[study]``: the question, and what is compared with what."""
 
     name: Text = ""
-    """What the study is called; left out: the file's name."""
+    """The study's name; by default the file's name."""
     question: Annotated[Text, Field(min_length=1)]
-    """What it asks, a whole sentence."""
+    """Its question, as a complete sentence."""
     axis: Annotated[Text, Field(min_length=1)]
     """What differs between the arms: "templates a task"."""
     baseline: Text = ""
-    """The arm that every other is paired with, or a label: each arm is then paired with that of its own series; left
-    out: each arm is paired with the base model of its own run."""
+    """The arm that every other is paired with, or a label: each arm is then paired with the arm with this label in its
+    own series. By default each arm is paired with the base model of its own run."""
     measure: MeasureTable = MeasureTable()
-    """Which average is compared; left out: unseen tasks, the mean over clusters."""
+    """The average that is compared; by default unseen tasks, as a mean over clusters."""
     figure: Figure = "bars"
-    """How it is drawn: a line needs a number, `x`, of every arm."""
+    """The kind of figure; a line needs a number, `x`, for every arm."""
     x_scale: XScale = "linear"
-    """How a numeric axis is spaced; "log" where doubling counts."""
+    """The scale of a numeric axis; "log" if doubling matters."""
     equal: Text = ""
     """What is held equal between the arms, in words, or why nothing is."""
 
@@ -55,23 +55,23 @@ class ArmTable(Section):
     """``[[arms]]``: a run file with some settings changed."""
 
     name: Annotated[Text, Field(min_length=1)]
-    """What the arm is called."""
+    """The arm's name."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the run file, changed: `training.steps = 100`; paths start from the run file's folder."""
+    """Changed settings of the run file: `training.steps = 100`; paths are relative to the run file's folder."""
     x: Number | None = None
     """Its place on a numeric axis."""
     series: Text = ""
-    """The line or group it belongs to, where two things are crossed."""
+    """The line or group it belongs to, if two factors are crossed."""
     reads: Reads = "tuned"
-    """Which model of the run the arm stands for."""
+    """The model of the run that the arm represents."""
     labeled_rows: Natural | None = None
     """Labeled rows of the measured task that it learned from."""
     label: Text = ""
-    """What differs within its series; left out: the name."""
+    """What differs within its series; by default the name."""
     templates: TemplatesRead = "mean"
     """A task's score: the mean over templates, or that of the template best on dev rows ("best-dev")."""
     measure: MeasureTable | None = None
-    """Which average it is measured by; left out: the study's."""
+    """The average that it is measured by; by default the study's."""
     starts_from: Text = ""
     """The arm whose tuned model, of the same seed, this one starts from."""
 
@@ -85,7 +85,7 @@ class StudyFile(Section):
     @model_validator(mode="before")
     @classmethod
     def _names_arms_in_one_way(cls, given: object) -> object:
-        """Takes ``[arms.NAME]`` as well as ``[[arms]]``."""
+        """Accepts ``[arms.NAME]`` as well as ``[[arms]]``."""
         if isinstance(given, Mapping) and isinstance(given.get("arms"), Mapping):
             arms = [{"name": key, **one} if isinstance(one, Mapping) else one for key, one in given["arms"].items()]
             return {**given, "arms": arms}
@@ -93,7 +93,7 @@ class StudyFile(Section):
 
 
 def read_study(path: Path) -> Study:
-    """A study of a user's own; what its arms change is looked at when they are made into run files.
+    """Reads a user's own study; the arms' settings are checked when they are turned into run files.
 
     Raises:
         ConfigError: The file is missing, is not TOML, or something in it is wrong; all is listed.
@@ -132,9 +132,9 @@ def _arm(table: ArmTable) -> Arm:
 
 
 def _with_one_model(settings: dict[str, Any]) -> dict[str, Any]:
-    """An arm that names a model takes it in place of the run file's, which may be made from scratch, or the reverse.
+    """In an arm that names a model, it replaces the run file's, which may be built from scratch, or the reverse.
 
-    TOML has no word for "not set", so that an arm could not say so itself.
+    TOML has no notation for "not set", so an arm could not express this.
 
     >>> _with_one_model({"model.path": "gpt2"})
     {'model.scratch': None, 'model.revision': None, 'model.path': 'gpt2'}
@@ -152,7 +152,7 @@ def _measure(table: MeasureTable) -> Measure:
 
 
 def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Tables of a file as (dotted setting, value); what a setting takes as a table stays one.
+    """Tables of a file as (dotted setting, value); settings whose value is a table keep it.
 
     >>> dict(dotted({"training": {"steps": 3}, "seed": 1}))
     {'training.steps': 3, 'seed': 1}
@@ -165,7 +165,7 @@ def dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _is_section(key: str) -> bool:
-    """Whether a dotted key names a section of the run file: one whose keys are known."""
+    """Whether a dotted key names a section of the run file, with known keys."""
     model: Any = RunConfig
     for part in key.split("."):
         known = model.model_fields.get(part)

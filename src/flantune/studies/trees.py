@@ -1,4 +1,4 @@
-"""Changes of a mixture's tree of parts that studies make; each gives a new tree and leaves the old one alone."""
+"""Changes to a mixture's tree of parts for studies; each returns a new tree and does not change the old one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Tree = Mapping[str, PartSettings]
 
 
 def tree_settings(tree: Tree) -> dict[str, object]:
-    """The settings of a run file that give its mixture this tree."""
+    """The settings that give a run file's mixture this tree."""
     parts = {name: part.model_dump(mode="json", exclude_defaults=True) for name, part in tree.items()}
     return {"mixture.proportions": "", "mixture.parts": parts}
 
 
 def pruned(tree: Tree, tasks: Sequence[Task]) -> dict[str, PartSettings]:
-    """The tree without the tasks and clusters that it names and that are not there, and without parts that lose all.
+    """The tree without named tasks and clusters that do not exist, and without parts that become empty.
 
     >>> tree = {"a": PartSettings(tasks=("rte", "cb")), "b": PartSettings(tasks=("sst2",))}
     >>> list(pruned(tree, [])), pruned({"all": PartSettings()}, [])["all"] == PartSettings()
@@ -51,7 +51,7 @@ def _chooses(part: PartSettings) -> bool:
 
 
 def without_own(tree: Tree, names: Sequence[str]) -> dict[str, PartSettings]:
-    """The tree in which no part says anything of its own on these settings: all have what the run file says.
+    """The tree in which no part overrides these settings: all use the run file's.
 
     >>> without_own({"a": PartSettings(max_examples=10)}, ["max_examples"])["a"].max_examples is None
     True
@@ -60,9 +60,9 @@ def without_own(tree: Tree, names: Sequence[str]) -> dict[str, PartSettings]:
 
 
 def changed(tree: Tree, change: Callable[[PartSettings], PartSettings | None]) -> dict[str, PartSettings]:
-    """The tree with every part changed, from the innermost out; a part of which nothing is made goes.
+    """The tree with every part changed, from the innermost outwards; a part that becomes None is removed.
 
-    A part that loses all its parts goes, too.
+    A part that loses all its parts is removed too.
     """
     found = {}
     for name, part in tree.items():
@@ -76,25 +76,25 @@ def changed(tree: Tree, change: Callable[[PartSettings], PartSettings | None]) -
 
 
 def alike(tree: Tree) -> dict[str, PartSettings]:
-    """The outermost parts with one share each."""
+    """The outermost parts with equal shares."""
     return {name: part.model_copy(update={"share": 1.0}) for name, part in tree.items()}
 
 
 def without_shares(tree: Tree) -> dict[str, PartSettings]:
-    """The outermost parts without shares: they count as their tasks add up."""
+    """The outermost parts without shares: they count by the sum of their tasks."""
     return {name: part.model_copy(update={"share": None}) for name, part in tree.items()}
 
 
 def chosen_tasks(
     tree: Tree, chosen: Sequence[str], others: Sequence[str], *, only: Sequence[str] = ()
 ) -> dict[str, object]:
-    """The settings of a mixture that draws from some tasks alone, with the shares they have beside each other.
+    """The settings of a mixture that draws only from some tasks, with their relative shares.
 
-    The whole tree is under each of two parts, of which one is drawn from. So every run of a study has the same
+    The whole tree is put below each of two parts, one of which is drawn from. So every run of a study has the same
     tasks, and measures the same ones.
 
     Args:
-        tree: The run file's tree; empty where its tasks stand side by side.
+        tree: The run file's tree; empty if its tasks are all at the top.
         chosen: Names of the tasks trained on.
         others: Names of all others.
         only: The parts that the run file draws from; empty: all.
@@ -106,7 +106,7 @@ def chosen_tasks(
 
 
 def shots_list(share: float, few: Sequence[int]) -> tuple[int, ...]:
-    """Numbers of exemplars, of which one is drawn for each prompt, such that this share of prompts has exemplars.
+    """Possible numbers of exemplars, one of which is drawn per prompt, such that this share of prompts has exemplars.
 
     >>> shots_list(0.25, [2]), shots_list(0, [2]), shots_list(1, [2, 3])
     ((0, 0, 0, 2), (0,), (2, 3))
@@ -122,19 +122,19 @@ def shots_list(share: float, few: Sequence[int]) -> tuple[int, ...]:
 def with_few_shot_share(tree: Tree, share: float, few: Sequence[int]) -> dict[str, PartSettings]:
     """The tree in which this share of each part's prompts has exemplars.
 
-    Where parts beside each other are for prompts without exemplars (``train_shots = [0]``) and for prompts with them,
-    their shares say it; elsewhere ``train_shots`` does.
+    If sibling parts are for prompts without exemplars (``train_shots = [0]``) and with them, their shares are changed;
+    elsewhere ``train_shots`` is.
 
     Args:
         tree: The tree.
         share: Between 0 and 1.
-        few: Numbers of exemplars of a prompt that has some, where no part says.
+        few: Numbers of exemplars of a prompt that has some, if no part sets them.
     """
     return {name: _with_share(part, share, few) for name, part in _weighed(tree, share).items()}
 
 
 def _weighed(tree: Tree, share: float) -> dict[str, PartSettings]:
-    """Parts beside each other with the shares that this share of prompts with exemplars gives them."""
+    """Sibling parts with the shares that result from this share of prompts with exemplars."""
     kinds = {name: has_exemplars(part) for name, part in tree.items()}
     if set(kinds.values()) != {True, False}:
         return dict(tree)
@@ -147,7 +147,7 @@ def _weighed(tree: Tree, share: float) -> dict[str, PartSettings]:
 
 
 def _with_share(part: PartSettings, share: float, few: Sequence[int]) -> PartSettings:
-    if has_exemplars(part) is not None:  # its neighbors say what share it has
+    if has_exemplars(part) is not None:  # its siblings determine its share
         return part
     if part.parts:
         return part.model_copy(update={"parts": with_few_shot_share(part.parts, share, few)})
@@ -155,9 +155,9 @@ def _with_share(part: PartSettings, share: float, few: Sequence[int]) -> PartSet
 
 
 def has_exemplars(part: PartSettings) -> bool | None:
-    """Whether all prompts of a part have exemplars (True) or none has (False); None where that is mixed or not said.
+    """Whether all prompts of a part have exemplars (True) or none has (False); None if mixed or not set.
 
-    Of tasks with a definition the encodings say it: ``template_names = ["definition"]`` shows none.
+    For tasks with a definition, the encodings determine it: ``template_names = ["definition"]`` shows none.
 
     >>> has_exemplars(PartSettings(train_shots=(0,))), has_exemplars(PartSettings(train_shots=(0, 2)))
     (False, None)
@@ -187,6 +187,6 @@ def _encodings_show(names: Sequence[str]) -> bool | None:
 
 
 def shots_settings(tree: Tree, share: float, few: Sequence[int]) -> dict[str, object]:
-    """The settings by which this share of training prompts has exemplars, whether the mixture is a tree or not."""
+    """The settings with which this share of training prompts has exemplars, for mixtures with and without a tree."""
     plain: dict[str, object] = {"prompts.train_shots": list(shots_list(share, few))}
     return {**plain, **tree_settings(with_few_shot_share(tree, share, few))} if tree else plain

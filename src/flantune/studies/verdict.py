@@ -1,4 +1,4 @@
-"""The one sentence that a study comes to, in plain words, as ready to say "worse" as "better"."""
+"""The one-sentence conclusion of a study, symmetric between "better" and "worse"."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from flantune.evaluation.estimates import Difference
 
 _MOST_FALSE = 0.05
-"""Arms count as better or worse when their rate of false discovery is at most this."""
+"""Arms count as better or worse if their false discovery rate is at most this."""
 
 
 def study_verdict(outcome: StudyOutcome) -> StudyVerdict:
-    """What a study comes to: of each arm against its own base model the mean; else the line, or who differs."""
+    """The conclusion: the mean if each arm is paired with its own base model, else the trend, or which arms differ."""
     paired = [arm for arm in outcome.arms if arm.difference is not None]
     if not paired:
         text = "No two arms were measured on the same rows, so nothing can be said of their difference: undecided."
@@ -75,7 +75,7 @@ def _arms(outcome: StudyOutcome, paired: Sequence[ArmOutcome]) -> tuple[str, Dir
 
 
 def _counts(paired: Sequence[ArmOutcome]) -> tuple[int, int]:
-    """How many arms are better and worse, once it is counted in that several were looked at."""
+    """How many arms are better and worse, corrected for the number of comparisons."""
     sure = [one for arm in paired if (one := arm.difference) is not None and _is_sure(one)]
     return sum(one.value > 0 for one in sure), sum(one.value < 0 for one in sure)
 

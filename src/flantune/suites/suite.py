@@ -92,7 +92,7 @@ class SuiteData:
     trigger: str = ""
 
     def rows(self, hub_id: str, config: str | None, *, split: str) -> list[Row]:
-        """All rows of a split of a hub data set.
+        """All rows of a split of a hub dataset.
 
         Raises:
             MissingDataError: They are not there.
@@ -125,7 +125,7 @@ class SuiteData:
 
 
 def wanted(error: MissingDataError) -> str:
-    """What a missing data set is and where it was looked for, in a line."""
+    """What a missing dataset is and where it was looked for, in a line."""
     return f"{error.message} ({error.where})" if error.where else error.message
 
 

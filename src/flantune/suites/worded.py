@@ -100,7 +100,7 @@ def row_gaps(rows: Sequence[WordedRow], pairs: Iterable[tuple[str, str]]) -> tup
 
 
 def measured_rows(key: str, rows: Sequence[WordedRow], *, hub: str, files: Iterable[Path] = ()) -> Measured:
-    """What the rows were made from, with the words of each as they may stand in another data set."""
+    """What the rows were made from, with the words of each as they may stand in another dataset."""
 
     def texts() -> Iterator[tuple[int, Sequence[str]]]:
         return ((one.row, (one.text,)) for one in rows)

@@ -1,6 +1,6 @@
-"""What to learn: datasets with the words to ask them in, adapted once and read back by number.
+"""What to learn: datasets with templates, adapted once and then read by number.
 
-What Python files of tasks are written with can be imported from here.
+Names for use in Python task files can be imported from here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["BadRow", "ColumnAdapter", "FileFormat", "FileSource", "HubSource"]
 
 
 def __getattr__(name: str) -> object:
-    # Loaded on first use, so that `import flantune.tasks` pulls neither pyarrow nor pydantic.
+    # Loaded on first use, so that `import flantune.tasks` imports neither pyarrow nor pydantic.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,8 +1,8 @@
-"""Arrow files that notice damage: one checksum per block, compared before Arrow sees a byte of it.
+"""Arrow files that detect damage: one checksum per block, compared before Arrow reads it.
 
-Arrow trusts what it maps: one flipped bit in an offset ends the process, or gives another row. ``rows.arrow`` has its
-checksums beside it in ``rows.arrow.sums``. A block is checked when its rows are first asked for, so opening a file
-takes no longer for more rows.
+Arrow trusts what it maps: one flipped bit in an offset crashes the process or returns another row. The checksums of
+``rows.arrow`` are in ``rows.arrow.sums`` beside it. A block is checked when one of its rows is first read, so the time
+to open a file does not depend on the number of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SUFFIX = ".sums"
 
 
 class DamagedStoreError(SourceError):
-    """Adapted examples on disk are not what was written there; they can be adapted again."""
+    """Adapted examples on disk are damaged; they can be adapted again."""
 
 
 class ArrowWriter:
@@ -51,7 +51,7 @@ class ArrowWriter:
         sums_path(self._path).write_text(json.dumps(record), encoding="utf-8")
 
     def abandon(self) -> None:
-        """Closes the file after an error; what was written is of no use."""
+        """Closes the file after an error; its content is unusable."""
         with suppress(OSError, pa.ArrowException, ValueError):
             self._writer.close()
         with suppress(OSError):
@@ -97,14 +97,14 @@ class ArrowFile:
         Raises:
             DamagedStoreError: The batch is not what was written.
         """
-        # Two threads may both read it: either result is right, and the assignment is atomic.
+        # Two threads may both read it: the results are equal, and the assignment is atomic.
         if self._batches[number] is None:
             self._check(number)
             self._batches[number] = _explained(self._path, lambda: self._reader.get_batch(number))
         return self._batches[number]
 
     def check(self) -> None:
-        """Looks at every block.
+        """Checks every block.
 
         Raises:
             DamagedStoreError: A block is not what was written.
@@ -120,12 +120,12 @@ class ArrowFile:
 
 
 def sums_path(path: Path) -> Path:
-    """Where the checksums of an Arrow file lie."""
+    """Where the checksums of an Arrow file are."""
     return path.with_name(path.name + _SUFFIX)
 
 
 class _Summing(io.RawIOBase):
-    """A file that sums up what is written to it."""
+    """A file that computes a checksum of what is written to it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Summing(io.RawIOBase):
         return len(view)
 
     def take_sum(self) -> str:
-        """The sum since it was last taken."""
+        """The checksum since the last call."""
         crc, self._crc = self._crc, 0
         return f"{crc:08x}"
 

@@ -1,4 +1,4 @@
-"""A look at tasks without their data: what a collection holds, where one is defined, and the rows shipped with it."""
+"""Tasks without their data: the contents of collections, where a task is defined, and the rows shipped with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
     """The tasks of a run file, or of shipped collections.
 
     Raises:
-        ConfigError: Neither is named, or both are.
+        ConfigError: Neither is given, or both are.
         FlantuneError: The run file or a task is wrong.
     """
     if (run_file is None) == (not collection):
@@ -43,7 +43,7 @@ def tasks_of(run_file: Path | None, *, collection: tuple[str, ...] = ()) -> tupl
 
 
 def tasks_in(path: Path) -> tuple[Task, ...]:
-    """The tasks of a run file, or the one of a task file, which has templates.
+    """The tasks of a run file, or the task of a task file (recognized by its templates).
 
     Raises:
         FlantuneError: The file or a task is wrong.
@@ -81,7 +81,7 @@ def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str,
     for one in chosen if run_file is None else ():
         file = SHIPPED / one / f"{name}.toml"
         if file.is_file():
-            return load_task_file(file)  # files are named after their tasks: no need to read all the others
+            return load_task_file(file)  # files are named after their tasks, so the others need not be read
     tasks = tasks_of(run_file, collection=chosen)
     found = next((task for task in tasks if task.name == name), None)
     if found is None:
@@ -94,7 +94,7 @@ def find_task(name: str, *, run_file: Path | None = None, collection: tuple[str,
 
 
 def summarize_task(task: Task) -> dict[str, Any]:
-    """A task in one line of JSON-able values."""
+    """A summary of a task in JSON values."""
     return {
         "name": task.name,
         "clusters": list(task.clusters),
@@ -119,10 +119,10 @@ def hub_id(task: Task) -> str:
 
 
 def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
-    """A few examples to look at, without network: the rows shipped with the task, or the first of its own files.
+    """A few examples without network access: the rows shipped with the task, or the first of its own files.
 
     Raises:
-        SourceError: The rows are there but cannot be read.
+        SourceError: The rows exist but cannot be read.
     """
     rows = rows_beside(task)
     if rows is not None:
@@ -133,7 +133,7 @@ def example_rows(task: Task, *, count: int = 3) -> tuple[Example, ...]:
 
 
 def slots_of_task(task: Task, examples: tuple[Example, ...] = ()) -> tuple[str, ...]:
-    """The slots a template can use: the fields of the examples, and those its templates name already."""
+    """The slots that a template can use: the fields of the examples, and those that its templates already use."""
     fields = [name for example in examples for name in example.fields]
     named = [name for one in task.templates for name in slots_of(one)]
     return tuple(dict.fromkeys([*fields, *named]))
@@ -149,7 +149,7 @@ def rows_beside(task: Task) -> list[Row] | None:
     if not task.origin or not path.is_file():
         return None
     try:
-        # Split at line feeds alone: JSON text may hold other line separators.
+        # Split at line feeds only: JSON text may contain other line separators.
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot be read: {error}", where=str(path), hint="one JSON object a line") from None

@@ -1,4 +1,4 @@
-"""Flan 2022's chain-of-thought files as tasks: the shipped templates of nine sets, with the rows of a folder."""
+"""Flan 2022's chain-of-thought files as tasks: the shipped templates of nine datasets, with rows from a folder."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from flantune.settings.chain_of_thought import ChainOfThoughtSettings
 
 COLUMNS = ("question", "answer", "rationale")
-"""What the cells of a line are; the files have no header."""
+"""The columns of a line; the files have no header."""
 _FORM = FileFormat(columns=COLUMNS, written_line_breaks=True)
 _ADAPTER = "chain-of-thought lines, 1"
 _LISTED = re.compile(r"(?:- )?(?P<whole>\(?(?P<mark>[A-Z])\) .*|(?P<name>[^:]+): .*|.*)")
 
 
 def load_chain_of_thought(settings: ChainOfThoughtSettings, *, root: Path) -> tuple[Task, ...]:
-    """The nine tasks with the rows of Flan's files; a file that is missing is found out when its task is prepared.
+    """The nine tasks with the rows of Flan's files; a missing file is reported when its task is prepared.
 
     Args:
         settings: The run file's ``[data.chain_of_thought]``.
@@ -63,7 +63,7 @@ def _task(path: Path, folder: Path, measured: int) -> Task:
 
 
 def adapt_line(row: Row) -> Example:
-    r"""A line as an example; where the question lists options, the answer is one of them, by its text or its letter.
+    r"""A line as an example; if the question lists options, the answer is one of them, by its text or its letter.
 
     >>> found = adapt_line({"question": "Is it?\nOptions:\n- yes\n- no", "answer": "no", "rationale": "It isn't."})
     >>> found.references, dict(found.fields)

@@ -1,4 +1,4 @@
-"""Columns that map straight to fields, options and an answer: the adapter of a task file without Python."""
+"""Columns mapped to fields, options and an answer: the adapter of a task file without Python."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flantune.tasks.rows import (
 from flantune.tasks.sources.mistaken_files import other_delimiter
 from flantune.types import Example, Row
 
-# Raised whenever the code below adapts a row to something else than before, so that no old store is taken for new.
+# Increased whenever the code below adapts a row differently, so that old stores are not reused.
 _CODE_VERSION = 3
 
 
@@ -43,7 +43,7 @@ class FieldColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionColumns:
-    """Where the options of a row are: exactly one of the three is set.
+    """Where a row's options are: exactly one of the three is set.
 
     Attributes:
         values: The same options for all rows.
@@ -62,13 +62,13 @@ class AnswerColumn:
 
     Attributes:
         column: Classification: an option's text, its index, or a key. Generation: a text or a list.
-        reading: Whether values are texts of options or indices; empty: a text first, an index where it is none.
-        keys: The keys that stand for the options, in the options' order.
+        reading: Whether values are texts of options or indices; empty: a text, or an index if no option has that text.
+        keys: The keys of the options, in the options' order.
         keys_column: A column that holds the list of keys.
         map: Value as text → answer text.
         separator: Splits several references joined in one cell; empty: the cell is one reference.
         drop: Values, as text, whose rows are left out on purpose, such as the -1 of unlabeled rows.
-        group: Columns whose values together name the group that a row belongs to; empty: rows stand alone.
+        group: Columns whose values together identify the group of a row; empty: rows are independent.
     """
 
     column: str
@@ -83,7 +83,7 @@ class AnswerColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnAdapter:
-    """Raw row → Example by column names alone.
+    """Raw row → Example by column names.
 
     Attributes:
         fields: Slot → column.
@@ -99,7 +99,7 @@ class ColumnAdapter:
         """Adapts a row; None when its answer is among those to drop.
 
         Raises:
-            BadRow: A column is missing, or holds something that cannot be used.
+            BadRow: A column is missing, or contains something that cannot be used.
         """
         value = find_value(row, self.answer.column)
         if self.answer.drop and find_label(value, self.answer.drop) is not None:
@@ -114,7 +114,7 @@ class ColumnAdapter:
         return Example(row=0, fields=fields, options=options, answer=index, references=(options[index],), group=group)
 
     def _check_asks(self, fields: Mapping[str, str]) -> None:
-        """Refuses a row that asks nothing: a CSV file writes a missing text as an empty one."""
+        """Refuses a row without text: in a CSV file a missing text is an empty one."""
         has_own_options = self.options is not None and not self.options.values
         if fields and not has_own_options and not any(text.strip() for text in fields.values()):
             columns = ", ".join(f'"{column.column}"' for column in self.fields.values())
@@ -122,7 +122,7 @@ class ColumnAdapter:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the mapping does; the order of fields counts, as prompts without instructions show it."""
+        """Changes with the mapping, including the order of fields, which prompts without instructions show."""
         return sha256(json.dumps([_CODE_VERSION, asdict(self)]).encode()).hexdigest()
 
 
@@ -165,10 +165,10 @@ def _step(value: Any, part: str, path: str) -> Any:
 
 
 def as_text(value: Any, path: str) -> str:
-    """A cell as text: texts unchanged, numbers as Python writes them, dates as ISO does.
+    """A cell as text: texts unchanged, numbers in Python's notation, dates in ISO's.
 
     Raises:
-        BadRow: The cell is null, not a number, or holds more than one value.
+        BadRow: The cell is null, NaN, or contains more than one value.
     """
     if isinstance(value, str):
         return value

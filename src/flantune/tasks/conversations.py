@@ -27,7 +27,7 @@ SPEAKERS = {
     **dict.fromkeys((USER, "human"), USER),
     **dict.fromkeys((ASSISTANT, "gpt", "chatgpt", "bot", "model"), ASSISTANT),
 }
-"""Names that are known without being told: those of chat programs."""
+"""Names known by default: those of chat programs."""
 
 _NO_TOOLS = (
     "tool calls cannot be taught, and without them the rest would mean something else;"
@@ -35,7 +35,7 @@ _NO_TOOLS = (
 )
 UNKNOWN_SPEAKER = "unknown speaker"
 NO_REPLY = "no reply to ask for"
-# Raised whenever the code below makes another example of a row than before.
+# Increased whenever the code below makes a different example of a row.
 _CODE_VERSION = 3
 
 
@@ -44,20 +44,20 @@ class ConversationAdapter:
     """A row with a list of turns → an example that asks for one of its replies.
 
     Attributes:
-        columns: Where the turns are: lists of them, or texts that are a turn each, one after another.
-        speaker: The key of a turn that says whose it is; empty: one of those in use.
-        text: The key of a turn that says what is said; empty: one of those in use.
-        speakers: What the data calls a speaker → what the prompt does, beside the names that chat programs have.
-        alternating: Who speaks by turns, where turns are texts alone.
+        columns: Where the turns are: lists of turns, or texts that are one turn each, in order.
+        speaker: The key of a turn's speaker; empty: one of the usual keys.
+        text: The key of a turn's text; empty: one of the usual keys.
+        speakers: Speaker in the data → speaker in the prompt, in addition to the names that chat programs use.
+        alternating: The speakers, in alternation, if turns are only texts.
         system: A column with instructions to the assistant; empty: none.
-        replies_of: Whose turns may be asked for; "anyone": all that answer somebody.
+        replies_of: Whose turns are targets; "anyone": all that answer somebody.
         trains_on: "last": only the last of them.
-        drops_opening: Leave out what is said before anybody is answered: a greeting of the one who replies.
-        max_turns: Replies with more turns before them are not asked for; 0: no limit.
-        fields: Further slots → columns.
-        group: Columns whose values together name the group that a conversation belongs to; empty: it stands alone.
-        tool_rows: Conversations with tools, whose calls cannot be taught: "refuse" counts them as bad rows, "drop"
-            leaves them out on purpose.
+        drops_opening: Leave out what the replying speaker says before anybody else, such as a greeting.
+        max_turns: Replies with more turns before them are not targets; 0: no limit.
+        fields: Additional slots → columns.
+        group: Columns whose values together identify the group of a conversation; empty: it is independent.
+        tool_rows: Conversations with tools, whose calls cannot be trained on: "refuse" counts them as bad rows, "drop"
+            drops them.
     """
 
     columns: tuple[str, ...]
@@ -75,10 +75,10 @@ class ConversationAdapter:
     tool_rows: ToolRows = "refuse"
 
     def __call__(self, row: Row) -> Example | None:
-        """Adapts a row; None for one with tools that are left out on purpose.
+        """Adapts a row; None for one with tools that is dropped on purpose.
 
         Raises:
-            BadRow: There are no turns, or nothing in them that may be asked for; or tools are called or offered.
+            BadRow: There are no turns, or none that can be a target; or tools are called or offered.
         """
         items = [(column, item) for column in self.columns for item in _items(find_value(row, column), column)]
         if tools := self._tools(row, items):
@@ -108,7 +108,7 @@ class ConversationAdapter:
         return turn.speaker != SYSTEM and self.replies_of in (ANYONE, turn.speaker)
 
     def _tools(self, row: Row, items: Sequence[tuple[str, Any]]) -> str:
-        """What in a row is about tools, and where; empty: nothing."""
+        """What in a row involves tools, and where; empty: nothing."""
         keys = (self.speaker,) if self.speaker else SPEAKER_KEYS
         for number, (column, item) in enumerate(items, start=1):
             if found := tool_turn(item, keys, named=self.speakers):
@@ -154,8 +154,8 @@ def conversation_example(
 
     Args:
         turns: All turns; neighbors are of different speakers.
-        replies: Places in ``turns`` of what may be asked for, in order; at least one, the last of them the last turn.
-        fields: Further slots.
+        replies: Places in ``turns`` of the possible targets, in order; at least one, and the last is the last turn.
+        fields: Additional slots.
         group: Conversations of one group belong together.
     """
     shown = "".join(turn_text(turn.speaker, turn.text, TURN_FORMS[0]) for turn in turns[: replies[-1]]).rstrip()
@@ -170,7 +170,7 @@ def conversation_example(
 
 
 def merged(turns: Iterable[Turn]) -> list[Turn]:
-    r"""The turns without empty ones; what one speaker says in several of them is one, a line each.
+    r"""The turns without empty ones; consecutive turns of one speaker are joined, one per line.
 
     >>> merged([Turn("user", "Hm."), Turn("user", "Why?"), Turn("assistant", " "), Turn("assistant", "So.")])
     [Turn(speaker='user', text='Hm.\nWhy?'), Turn(speaker='assistant', text='So.')]
@@ -187,7 +187,7 @@ def merged(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def _without_opening(turns: list[Turn], replies_of: str) -> list[Turn]:
-    """Without what the one who replies says before anybody else; of anyone's replies without the first turn."""
+    """Without what the replying speaker says before anybody else; if anyone may reply, without the first turn."""
     system = [turn for turn in turns if turn.speaker == SYSTEM]
     said = [turn for turn in turns if turn.speaker != SYSTEM]
     is_opening = said and replies_of in (ANYONE, said[0].speaker)
@@ -204,7 +204,7 @@ def _said(turns: Sequence[Turn]) -> int:
 
 
 def _items(value: Any, column: str) -> list[Any]:
-    """The turns of a cell: a list of them, one text, or a table of columns as some files write lists."""
+    """The turns of a cell: a list, one text, or a table of columns, as some files store lists."""
     if is_missing(value):
         raise BadRow(MISSING_VALUE, f'got null in column "{column}"; expected a list of turns')
     if isinstance(value, str):
@@ -217,7 +217,7 @@ def _items(value: Any, column: str) -> list[Any]:
 
 
 def _written_list(text: str) -> list[Any]:
-    """The turns of a list that is written out as JSON, as cells of CSV files have it; none of any other text."""
+    """The turns of a list written as JSON, as in cells of CSV files; none for any other text."""
     if not text.lstrip().startswith("["):
         return []
     try:
@@ -237,7 +237,7 @@ def _value(turn: Mapping[str, Any], key: str, usual: Sequence[str]) -> Any:
 
 
 def _said_text(value: Any, column: str) -> str:
-    """What a turn says: a text, or the list of parts that some chat programs write; parts that are not text are bad."""
+    """The text of a turn: a text, or a list of parts as in some chat programs; parts that are not text are bad."""
     if not isinstance(value, list | tuple):
         return "" if value is None else as_text(value, column)
     texts = []

@@ -1,4 +1,4 @@
-"""A prepared task as values for the run folder: what it is and what happened to its rows."""
+"""A description of a prepared task for the run folder: what it is and what happened to its rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateText:
-    """A template as it is written."""
+    """The text of a template."""
 
     name: str
     inputs: str
@@ -30,10 +30,10 @@ class TaskDescription:
     """A task of a run.
 
     Attributes:
-        fingerprint: Changes when anything does that the task puts into the run.
+        fingerprint: Changes with anything that the task contributes to the run.
         splits: Role → what happened to its rows.
         missing: Role → why its data could not be found.
-        repeated: Why the rows measured are not independent observations; empty when they are.
+        repeated: Why the measured rows are not independent observations; empty if they are.
     """
 
     name: str
@@ -82,9 +82,9 @@ def describe_task(prepared: PreparedTask, *, repeated: str = "") -> TaskDescript
 
 
 def task_fingerprint(prepared: PreparedTask) -> str:
-    """SHA-256 over all that a task puts into a run: its examples, templates, clusters and metrics.
+    """SHA-256 over everything a task contributes to a run: examples, templates, clusters and metrics.
 
-    Where files lie does not count, what is in them does.
+    The content of files counts, not their location.
     """
     task = prepared.task
     stores = {role: _store_identity(store) for role, store in prepared.stores.items()}
@@ -98,7 +98,7 @@ def _store_identity(store: object) -> object:
     if parts is not None:
         return [_store_identity(part) for part in parts]
     path = getattr(store, "path", None)
-    # A stored split's folder is named by the fingerprint of all that decides what is in it.
+    # A stored split's folder is named by the fingerprint of everything that determines its content.
     return (
         [path.parent.name, getattr(store, "start", 0), getattr(store, "stop", 0)] if path is not None else repr(store)
     )

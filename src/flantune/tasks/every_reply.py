@@ -1,4 +1,4 @@
-"""Conversations as training examples, one for each reply that may be asked for; a view, nothing is copied."""
+"""Conversations as training examples, one for each reply that can be a target; a view, without copies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from flantune.types import Example
 
 _BLOCK = 1_024
-"""Conversations whose replies are counted together: memory holds a number for each block, not for each of them."""
+"""Conversations whose replies are counted together, so that memory holds one number per block."""
 
 
 class EveryReply(LazyExamples):
-    """Each reply of each conversation as an example of its own, in order.
+    """Each reply of each conversation as a separate example, in order.
 
     Attributes:
-        conversations: Where they are read.
+        conversations: The conversations.
     """
 
     __slots__ = ("_ends", "conversations")
@@ -39,13 +39,13 @@ class EveryReply(LazyExamples):
         return self._ends[-1] if self._ends else 0
 
     def read(self, number: int) -> Example:
-        """The example of this number: a conversation that asks for this reply alone."""
+        """The example with this number: a conversation with only this reply as a target."""
         at, reply = self.place(number)
         example = self.conversations[at]
         return replace(example, replies=(example.replies[reply],))
 
     def place(self, number: int) -> tuple[int, int]:
-        """The conversation that has the example of this number, and which of its replies that is."""
+        """The conversation with the example of this number, and the index of the reply."""
         block = bisect_right(self._ends, number)
         ends = np.cumsum(self._counts(block * _BLOCK))
         number -= self._ends[block - 1] if block else 0

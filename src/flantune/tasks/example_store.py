@@ -34,10 +34,10 @@ class SplitReport:
 
     Attributes:
         split: The role.
-        source: Where the rows lie, with the slice taken.
+        source: Where the rows are, and the slice taken.
         raw_rows: Rows in the slice.
         kept: Rows that became examples.
-        dropped: Rows that the adapter left out on purpose.
+        dropped: Rows that the adapter dropped on purpose.
         bad: Reason → rows counted under it.
         first_bad: The first few bad rows of each reason.
     """
@@ -54,7 +54,7 @@ class SplitReport:
 class ExampleStore(LazyExamples):
     """The examples of one split by number: fast at random, in constant memory, and the same in every process.
 
-    Holds nothing but a path and two numbers until it is read; pickling sends those alone.
+    Holds only a path and two numbers until it is read; only these are pickled.
 
     Attributes:
         path: The Arrow file.
@@ -72,21 +72,21 @@ class ExampleStore(LazyExamples):
         return self.stop - self.start
 
     def read(self, number: int) -> Example:
-        """The example of this number of the view."""
-        # Two threads may both open the file: either result is right, and the assignment is atomic.
+        """The example with this number in the view."""
+        # Two threads may both open the file: the results are equal, and the assignment is atomic.
         file = self._file
         if file is None:
             file = self._file = _StoredExamples(self.path)
         return file.example(self.start + number)
 
     def view(self, numbers: range) -> Sequence[Example]:
-        """Neighbors are a view of the same file."""
+        """Consecutive examples are a view of the same file."""
         if numbers.step == 1:
             return ExampleStore(self.path, self.start + numbers.start, self.start + numbers.start + len(numbers))
         return [self.read(number) for number in numbers]
 
     def reply_counts(self, start: int, stop: int) -> Int64:
-        """Counted in a column of the file, without reading a turn."""
+        """Read from a column of the file, without reading any turns."""
         file = self._file = self._file or _StoredExamples(self.path)
         return file.reply_counts(self.start + start, self.start + stop)
 
@@ -114,7 +114,7 @@ class JoinedExamples(LazyExamples):
         return self._ends[-1] if self._ends else 0
 
     def read(self, number: int) -> Example:
-        """The example of this number over all ranges."""
+        """The example with this number, over all ranges."""
         place = bisect_right(self._ends, number)
         return self.parts[place][number - (self._ends[place - 1] if place else 0)]
 
@@ -139,12 +139,12 @@ class JoinedExamples(LazyExamples):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedTask:
-    """A task with its rows adapted and ready to be read.
+    """A task with its adapted rows.
 
     Attributes:
         stores: Role → its examples. Roles that the task does not name are absent.
         reports: Role → what happened to its rows.
-        missing: Role → why it is not there; only filled when missing data was to be skipped.
+        missing: Role → why it is missing; only filled if missing data may be skipped.
     """
 
     task: Task
@@ -205,10 +205,10 @@ class ExampleWriter:
         self._characters = 0
 
     def add(self, row: int, example: Example) -> None:
-        """Takes the example of a raw row.
+        """Adds the example of a raw row.
 
         Raises:
-            BadRow: Its fields are not those of the first example, so that no template fits both.
+            BadRow: Its fields differ from those of the first example, so that no template fits both.
         """
         slots = tuple(example.fields)
         if self._slots is None:
@@ -223,7 +223,7 @@ class ExampleWriter:
             self._flush()
 
     def close(self) -> None:
-        """Writes what is left, the file's end and its checksums."""
+        """Writes the remaining examples, the file's end and its checksums."""
         self._flush().close()
 
     def abandon(self) -> None:
@@ -269,7 +269,7 @@ def _schema(slots: tuple[str, ...], *, has_turns: bool) -> Any:
 
 
 class SkippedWriter:
-    """Writes which rows became no example, and why, in constant memory."""
+    """Records which rows were skipped, and why, in constant memory."""
 
     _schema = pa.schema([("row", pa.int64()), ("reason", pa.string()), ("detail", pa.string())])
 
@@ -278,7 +278,7 @@ class SkippedWriter:
         self._batch: list[dict[str, object]] = []
 
     def add(self, row: int, reason: str = "", detail: str = "") -> None:
-        """Takes one row; without a reason it was dropped on purpose."""
+        """Adds one row; without a reason, it was dropped on purpose."""
         texts = {"reason": reason, "detail": detail[:_DETAIL_CHARACTERS]}
         # A detail may quote what could not be decoded.
         clean = {key: text.encode("utf-8", "backslashreplace").decode() for key, text in texts.items()}
@@ -287,12 +287,12 @@ class SkippedWriter:
             self._flush()
 
     def close(self) -> None:
-        """Writes what is left and the file's end."""
+        """Writes the remaining rows and the file's end."""
         self._flush()
         self._writer.close()
 
     def abandon(self) -> None:
-        """Lets go of the file after an error."""
+        """Closes the file after an error."""
         self._writer.abandon()
 
     def _flush(self) -> None:
@@ -302,10 +302,10 @@ class SkippedWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedRows:
-    """What happened to the rows of a slice that became no example.
+    """The skipped rows of a slice.
 
     Attributes:
-        before: Skipped rows in front of the slice.
+        before: Skipped rows before the slice.
         dropped: Rows of the slice dropped on purpose.
         bad: Reason → bad rows of the slice.
         first_bad: The first few bad rows of each reason.

@@ -12,7 +12,7 @@ from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
 
 _MOST_BAD = 1_000
-"""Bad rows after which nobody looks for a good one any more."""
+"""Number of bad rows after which the search for a good one ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +20,9 @@ class FirstLook:
     """The first rows of a task.
 
     Attributes:
-        split: The source split that was looked at; empty when no data is there.
+        split: The source split that was read; empty if there is no data.
         rows: Rows that were read.
-        examples: What happened to the good ones.
+        examples: The examples made from the good ones.
         bad: The bad ones.
     """
 
@@ -33,10 +33,10 @@ class FirstLook:
 
 
 def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
-    """The first examples of a task, for a look at it; none when its data is not there.
+    """The first examples of a task; none if its data is missing.
 
     Raises:
-        SourceError: The data is there but cannot be read, or every row of it is bad.
+        SourceError: The data exists but cannot be read, or every row is bad.
     """
     look = first_look(task, count=count)
     if look.bad and not look.examples:
@@ -48,10 +48,10 @@ def first_examples(task: Task, *, count: int) -> tuple[Example, ...]:
 
 
 def first_look(task: Task, *, count: int) -> FirstLook:
-    """The same with the bad rows on the way to them, so that only bad rows are not taken for no rows.
+    """The same, with the bad rows before them, to distinguish bad rows from no rows.
 
     Raises:
-        SourceError: The data is there but cannot be read.
+        SourceError: The data exists but cannot be read.
     """
     for text in task.splits.values():
         try:
@@ -78,7 +78,7 @@ def _look(task: Task, split: str, count: int) -> FirstLook:
 
 
 def adapt_row(task: Task, row: Row) -> Example | None:
-    """One row as a checked example; None when it is dropped on purpose.
+    """One row as a checked example; None if it is dropped on purpose.
 
     Raises:
         BadRow: The row cannot become an example.
@@ -90,7 +90,7 @@ def adapt_row(task: Task, row: Row) -> Example | None:
     except (BadRow, FlantuneError):
         raise
     except Exception as error:
-        # A user's function: whatever it raises is about this row until too many rows raise it.
+        # A user's function: an exception counts as a fault of this row until too many rows raise one.
         raise _as_bad_row(error, row) from error
     if example is None:
         return None

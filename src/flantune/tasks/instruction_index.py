@@ -1,4 +1,4 @@
-"""What all task files of a Natural-Instructions folder say of themselves: made once, kept, and checked each time."""
+"""An index of the task files in a Natural-Instructions folder: made once, stored, and checked each time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = 1
 _MOST_EXAMPLES = 8
 """Examples kept of each kind; no encoding of the paper shows more than four."""
 _FEW = 100
-"""As many instances a test task is measured with."""
+"""The number of instances that a test task is measured with."""
 
 FAULTS = (
     ("example", "an example is among the instances"),
@@ -40,7 +40,7 @@ FAULTS = (
     ("few negatives", "fewer than two wrong examples"),
     ("few instances", "fewer than 100 instances"),
 )
-"""What is wrong with many task files, in short and in words: nothing of it stops a run."""
+"""Common faults of task files, by short name and in words; none of them stops a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,14 @@ class IndexedTask:
 
     Attributes:
         name: The file's name.
-        category: Its kind of task.
+        category: The kind of task.
         source: The data it was made from.
-        input_languages, output_languages: What it is read and written in.
+        input_languages, output_languages: The languages of its texts.
         licence: Of its instances.
         definition: Its first definition.
         examples: Its first right examples, then its first wrong ones.
         instances: How many it has.
-        faults: The short names of what is wrong with it; see ``FAULTS``.
+        faults: The short names of its faults; see ``FAULTS``.
     """
 
     name: str
@@ -72,14 +72,14 @@ class IndexedTask:
 
 
 def read_index(folder: Path, *, cache: Path | None = None) -> dict[str, IndexedTask]:
-    """Every task file of ``folder/tasks`` by name. A file is read again when its size or date is another.
+    """Every task file of ``folder/tasks`` by name. A file is read again if its size or date has changed.
 
     Args:
         folder: A folder of Natural-Instructions.
-        cache: Where the index is kept; None: the user's cache folder. Where nothing can be written, none is kept.
+        cache: Where the index is stored; None: the user's cache folder. If that cannot be written, it is not stored.
 
     Raises:
-        SourceError: There is no task file, or one is something else.
+        SourceError: There is no task file, or a file is not one.
     """
     paths = sorted((folder / "tasks").glob("*.json"))
     if not paths:
@@ -100,7 +100,7 @@ def read_index(folder: Path, *, cache: Path | None = None) -> dict[str, IndexedT
 
 
 def count_faults(index: Mapping[str, IndexedTask]) -> dict[str, int]:
-    """How many tasks have each fault, by its words, in the order of ``FAULTS``; those that none has are left out."""
+    """How many tasks have each fault, by its description, in the order of ``FAULTS``, without unused ones."""
     found = Counter(fault for task in index.values() for fault in task.faults)
     return {words: found[short] for short, words in FAULTS if found[short]}
 
@@ -111,13 +111,13 @@ def _kept_at(folder: Path, cache: Path | None) -> Path:
         return cache / name
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # nobody knows the user's home
+    except RuntimeError:  # the user's home folder is unknown
         home = folder
     return Path(home) / "flantune" / name
 
 
 def _read_kept(path: Path) -> dict[str, Any]:
-    """What was kept; nothing where it is not there, is damaged, or is another version's."""
+    """The stored index; empty if it is missing, damaged, or of another version."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         if tree["version"] != _VERSION:

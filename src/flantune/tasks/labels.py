@@ -1,6 +1,6 @@
-"""What a cell of the answer column means: one of several labels, or an option by its text or by its place.
+"""The meaning of a cell in the answer column: one of several labels, or an option by its text or its place.
 
-A cell says the same whatever file it comes from: 2, 2.0 and "2" are one label, and so are true, True and "TRUE".
+A cell has the same meaning in any file format: 2, 2.0 and "2" are one label, and so are true, True and "TRUE".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flantune.numerals.values import Value
 from flantune.tasks.rows import AMBIGUOUS, MISSING_VALUE, NOT_AN_OPTION, OUT_OF_RANGE, BadRow, is_missing, short
 
 AnswerReading = Literal["", "text", "index"]
-"""How the values of an answer column are meant: as texts of options, as places among them (from 0), or either."""
+"""How the values of an answer column are read: as texts of options, as places among them (from 0), or either."""
 
 _TRUTH = {"true": True, "false": False}
 _SAYS = {
@@ -33,7 +33,7 @@ _COUNTS = {word: count for words in (_WORDS, _PLACES) for count, word in enumera
 
 
 def as_label(value: Any) -> str:
-    """A cell as a label is written in a task file: as TOML and JSON have it, a whole number without a point.
+    """A cell as labels are written in a task file: in TOML's and JSON's notation, whole numbers without a point.
 
     >>> as_label(True), as_label(-1.0), as_label(0.5), as_label(None), as_label(float("nan"))
     ('true', '-1', '0.5', 'null', 'null')
@@ -48,7 +48,7 @@ def as_label(value: Any) -> str:
 
 
 def written(value: Any) -> str:
-    """A single value as text: numbers as Python writes them, dates as ISO does; empty where there are several."""
+    """A single value as text: numbers in Python's notation, dates in ISO's; empty if there are several."""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, date | time):
@@ -57,7 +57,7 @@ def written(value: Any) -> str:
 
 
 def find_label(value: Any, labels: Sequence[str]) -> int | None:
-    """The place of the one label that a cell says: the same text, else the same truth value, else the same number.
+    """The place of the label that equals a cell: the same text, else the same truth value, else the same number.
 
     >>> find_label(2, ("1", "2")), find_label("2.0", ("1", "2")), find_label(True, ("False", "True"))
     (1, 1, 1)
@@ -75,25 +75,25 @@ def find_label(value: Any, labels: Sequence[str]) -> int | None:
     number = number_of(value)
     if number is None:
         return None
-    # A label that is "true" is no 1: among "true", "unknown" and "false" a 0 is the first one's index.
+    # A label that is "true" is not 1: among "true", "unknown" and "false" a 0 is the first one's index.
     same = [place for place, label in enumerate(labels) if _written_number(label) == number]
     return same[0] if len(same) == 1 else None
 
 
 def choose_option(value: Any, options: Sequence[str], *, reading: AnswerReading, are_fixed: bool) -> int:
-    """The place of the option that a cell means.
+    """The place of the option that a cell refers to.
 
-    A text comes first. Only where no option says what the cell does is it a place; and not where that would mix both
-    readings in one column, nor for true and false.
+    Texts take precedence. A cell is read as a place only if no option has its text, if that does not mix both readings
+    in one column, and if it is not true or false.
 
     Args:
         value: The cell.
         options: Texts of the options.
-        reading: What the task file says about it.
-        are_fixed: All rows have these options.
+        reading: The reading that the task file sets.
+        are_fixed: Whether all rows have these options.
 
     Raises:
-        BadRow: It means none of them, or could mean two.
+        BadRow: It refers to none of them, or could refer to two.
     """
     if is_missing(value):
         raise BadRow(MISSING_VALUE, "got no answer")
@@ -117,7 +117,7 @@ def choose_option(value: Any, options: Sequence[str], *, reading: AnswerReading,
 
 
 def index_of(label: Any, count: int) -> int | None:
-    """A label that counts the options from 0; None where it is hidden, as in the test splits of benchmarks.
+    """A label that is an index from 0; None if it is hidden, as in the test splits of benchmarks.
 
     >>> index_of(1.0, 2), index_of("0", 2), index_of(-1, 2), index_of(None, 2)
     (1, 0, None, None)
@@ -138,14 +138,14 @@ def index_of(label: Any, count: int) -> int | None:
 
 
 def truth_of(value: Any) -> bool | None:
-    """True or false, as JSON, Python, a spreadsheet and SQL write them."""
+    """True or false, as written by JSON, Python, spreadsheets and SQL."""
     if isinstance(value, bool):
         return value
     return _TRUTH.get(value.strip().lower()) if isinstance(value, str) and len(value) < _MAX_LABEL_CHARACTERS else None
 
 
 def number_of(value: Any) -> Value | None:
-    """The number that a cell is, exactly; true is 1 and false 0, as in every table that has no type for them."""
+    """The exact number in a cell; true is 1 and false 0, as in tables without a boolean type."""
     truth = truth_of(value)
     if truth is not None:
         return Decimal(int(truth))
@@ -157,14 +157,14 @@ def number_of(value: Any) -> Value | None:
 
 @lru_cache(maxsize=1024)
 def _named_number(text: str) -> Value | None:
-    """The one number that a text names ("3 stars"); None where it names none or several."""
+    """The one number in a text ("3 stars"); None if there is none, or several."""
     found = [one for one in find_numbers(text) if one.value is not None]
     return found[0].value if len(found) == 1 else None
 
 
 @lru_cache(maxsize=1024)
 def _count_of(text: str) -> int | None:
-    """The one number that a name counts by: in figures (Q1), in words (one star) or in Roman ones (Type II)."""
+    """The one number in a name: in digits (Q1), in words (one star) or in Roman numerals (Type II)."""
     if len(text) > _MAX_LABEL_CHARACTERS:
         return None
     figures = _FIGURES.findall(in_ascii(text))
@@ -185,7 +185,7 @@ def _short_number(text: str) -> Value | None:
 
 
 def _forms(value: Any) -> tuple[str, ...]:
-    """The texts that a cell may be, the likeliest first."""
+    """The possible texts of a cell, the likeliest first."""
     if isinstance(value, str):
         return (value, value.strip())
     if isinstance(value, datetime):
@@ -195,7 +195,7 @@ def _forms(value: Any) -> tuple[str, ...]:
 
 
 def _place(value: Any, options: Sequence[str]) -> int | None:
-    """A cell as a place among the options; None where it is none."""
+    """A cell as a place among the options; None if it is not one."""
     number = number_of(value)
     if number is None or number != int(number) or not 0 <= number < len(options):
         return None
@@ -212,7 +212,7 @@ def _in_range(value: Any, place: int | None, options: Sequence[str]) -> int:
 
 
 def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence[str]) -> int:
-    """The option that says true or false; a truth value is not a place, since either may come first."""
+    """The option for true or false; a truth value is not a place, since either may come first."""
     if text is not None:
         return text
     says = [_SAYS.get(option.strip().rstrip(".!").lower()) for option in options]
@@ -222,7 +222,7 @@ def _by_truth(value: Any, text: int | None, place: int | None, options: Sequence
 
 
 def _check_unmixed(value: Any, place: int, options: Sequence[str]) -> None:
-    """Refuses a place where it, or another value of the same column, could be the number that an option names."""
+    """Refuses a place if it, or another value of the same column, could be a number in an option's text."""
     named = {number: at for at, option in enumerate(options) if (number := _named_number(option)) is not None}
     counted = [_count_of(option) for option in options]
     if not named and None not in counted and len({*counted}) == len(options):

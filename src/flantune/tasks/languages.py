@@ -1,4 +1,4 @@
-"""Names of languages: English words for them, whatever a data set calls them."""
+"""Names of languages: English words for them, whatever a dataset calls them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OTHER_NAMES = {
 
 
 def language_name(language: str) -> str:
-    """The English name of a language, given by name or by its code of ISO 639; what is not known stays as it is.
+    """The English name of a language, given by name or ISO 639 code; unknown ones are returned unchanged.
 
     >>> language_name("de"), language_name("pt-BR"), language_name("Punjabi"), language_name("klingon")
     ('German', 'Portuguese', 'Panjabi', 'Klingon')

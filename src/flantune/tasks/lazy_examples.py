@@ -1,4 +1,4 @@
-"""Examples that are read one at a time, when they are asked for."""
+"""Examples that are read one at a time, on demand."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Int64 = NDArray[np.int64]
 
 
 class LazyExamples(Sequence[Example], ABC):
-    """A sequence of examples of which a kind of store says only how to read one, and how to view some.
+    """A sequence of examples; a kind of store only defines how to read one, and how to view some.
 
-    Indices may be negative, slices may have any step, as in a list.
+    Indices may be negative, and slices may have any step, as in a list.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def read(self, number: int) -> Example:
-        """The example of this number, which is at least 0 and below the length."""
+        """The example with this number, which is between 0 and the length."""
 
     @abstractmethod
     def view(self, numbers: range) -> Sequence[Example]:
-        """The examples of these numbers, in their order."""
+        """The examples with these numbers, in this order."""
 
     @abstractmethod
     def reply_counts(self, start: int, stop: int) -> Int64:
-        """How many replies may be asked for in each of the examples from ``start`` up to ``stop``."""
+        """The number of possible target replies in each of the examples from ``start`` up to ``stop``."""
 
     @overload
     def __getitem__(self, number: int) -> Example: ...
@@ -57,7 +57,7 @@ class LazyExamples(Sequence[Example], ABC):
 
 
 def reply_counts(examples: Examples, start: int, stop: int) -> Int64:
-    """How many replies may be asked for in each of some conversations, in whatever sequence they are."""
+    """The number of possible target replies in each conversation of any sequence."""
     if isinstance(examples, LazyExamples):
         return examples.reply_counts(start, stop)
     return np.array([len(examples[at].replies) for at in range(start, stop)], dtype=np.int64)

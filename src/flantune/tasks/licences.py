@@ -1,4 +1,4 @@
-"""What a licence, in its authors' words, lets others do with the data. A reading of those words, no legal advice."""
+"""What a licence, as its authors state it, permits. A reading of the text, not legal advice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 LicenceUse = Literal["commercial", "non-commercial", "unknown"]
-"""Whether anybody may use the data and what is made from it, only those who do not trade may, or nobody has said."""
+"""Whether the data and what is made from it may be used by anybody, only non-commercially, or nothing is stated."""
 
 _FREE = re.compile(
     r"""
@@ -38,8 +38,8 @@ _SAYS_NOTHING = re.compile(
 def licence_use(licence: str) -> LicenceUse:
     """What a licence allows, by its name. Of several licences the strictest counts.
 
-    Whatever is not known to allow commercial use does not count as allowing it: licences made for one dataset, terms
-    of use, agreements, licences without changed copies (ND), and data whose licence nobody states.
+    What is not known to allow commercial use counts as not allowing it: licences of a single dataset, terms of use,
+    agreements, licences without derivatives (ND), and data without a stated licence.
 
     >>> licence_use("CC BY-SA 4.0"), licence_use("CC BY-NC 4.0"), licence_use("not stated")
     ('commercial', 'non-commercial', 'unknown')

@@ -1,4 +1,4 @@
-"""The tasks of Flan 2022 as its authors list them, and what of each can be had: names and facts, no data."""
+"""The tasks of Flan 2022 as its authors list them, and where their data can be found: names and facts, no data."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class ListedTask:
 
     Attributes:
         submixture: The sub-mixture it belongs to.
-        name: As its authors name it; for Natural-Instructions, as its files are named.
+        name: The authors' name; for Natural-Instructions, the file's name.
         category: The kind of task.
-        languages: What it is read and written in.
+        languages: The languages of its texts.
         source: The data it is made from.
-        ships_as: Name of the task file that comes with flantune; empty where none does.
-        hub: Dataset of the hub and configuration by the names of promptsource; empty where that is not the way to it.
-        licence: Of Natural-Instructions' tasks, as their files state it.
+        ships_as: Name of the task file included in flantune; empty if there is none.
+        hub: Hub dataset and configuration by promptsource's names; empty if it is not found that way.
+        licence: For Natural-Instructions' tasks, the licence that their files state.
         template: Name of the template of promptsource.
-        tracks: Where Natural-Instructions' two tracks have it: "train/excluded" …
+        tracks: Its role in Natural-Instructions' two tracks: "train/excluded" …
     """
 
     submixture: str
@@ -46,7 +46,7 @@ class ListedTask:
 
     @property
     def how(self) -> str:
-        """How it is had, in words; empty where no way is known."""
+        """How to get its data, in words; empty if that is not known."""
         if self.ships_as and any(SHIPPED.glob(f"*/{self.ships_as}.toml")):
             return f"task {self.ships_as}"
         if self.submixture == "t0_sf":
@@ -67,12 +67,12 @@ def flan2022_tasks() -> tuple[ListedTask, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ListedSource(Source):
-    """The data of a listed task, which is known by name alone."""
+    """The data of a listed task, of which only the name is known."""
 
     listed: ListedTask
 
     def rows(self, split: str) -> Iterator[Row]:
-        """There are none here.
+        """Always fails, since there are no rows.
 
         Raises:
             MissingDataError: Always.
@@ -90,13 +90,13 @@ class ListedSource(Source):
 
     @property
     def hub(self) -> HubDataset | None:
-        """The dataset of the hub, where that is known."""
+        """The hub dataset, if known."""
         identity, _, config = self.listed.hub.partition(":")
         return HubDataset(id=identity, config=config or None) if identity else None
 
 
 def as_task(listed: ListedTask) -> Task:
-    """A listed task without its data, to see what it is kin to: the shipped one, where there is one."""
+    """A listed task without its data, for finding its kin: the shipped task, if there is one."""
     for file in SHIPPED.glob(f"*/{listed.ships_as}.toml") if listed.ships_as else ():
         return load_task_file(file)
     return Task(

@@ -41,10 +41,10 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
 
     Raises:
         TaskError: Task files are missing or wrong; the problems of all files come at once.
-        ConfigError: ``[data]`` names tasks or a collection that are not there.
+        ConfigError: ``[data]`` names tasks or a collection that do not exist.
     """
     mirror = root / settings.mirror.expanduser() if settings.mirror is not None else None
-    # The folder's files are the collection's tasks with other rows, and take their place.
+    # The folder's tasks are those of the collection with other rows, and replace them.
     shipped = [name for name in settings.collection if name != "cot" or settings.chain_of_thought is None]
     paths = [*collection_files(shipped), *_task_files(settings.tasks, root)]
     if not paths and not any((settings.natural_instructions, settings.promptsource, settings.chain_of_thought)):
@@ -73,10 +73,10 @@ def load_tasks(settings: DataSettings, *, root: Path) -> tuple[Task, ...]:
 
 
 def folder_notes(settings: DataSettings, *, root: Path) -> Iterator[str]:
-    """What is odd in how many files of a folder of Natural-Instructions, and which texts of promptsource are used.
+    """Oddities in a folder of Natural-Instructions, with counts, and which texts of promptsource are used.
 
     Raises:
-        SourceError: The folder is something else.
+        SourceError: The folder has different contents.
     """
     if settings.promptsource is not None:
         digest = digest_of(settings.promptsource, root=root)
@@ -148,13 +148,13 @@ def _checked(task: object, path: Path, text: str) -> Task:
         raise TaskError(f'"{task.name}" is not a name; use letters, digits and _ . + -', where=str(path))
     if not task.templates or not task.splits or not task.clusters:
         raise TaskError(f"{task.name}: needs clusters, splits and templates", where=str(path))
-    if isinstance(task.clusters, str):  # each of its letters would be a cluster
+    if isinstance(task.clusters, str):  # a text would be read as one cluster per letter
         hint = f'clusters=("{task.clusters}",)'
         raise TaskError(f"{task.name}: clusters is a text; expected a tuple", where=str(path), hint=hint)
     if not isinstance(task.source, Source):
         hint = "class MySource(flantune.types.Source): ..., with rows, fingerprint and describe"
         raise TaskError(f"{task.name}: {type(task.source).__name__} is not a source", where=str(path), hint=hint)
-    # The file's text counts beside the adapter's own fingerprint: the adapter may use anything in it.
+    # The file's text counts in addition to the adapter's fingerprint, since the adapter may use anything in it.
     own = task.adapter_fingerprint or fingerprint_of(task.adapter)
     fingerprint = sha256(f"{own}\n{text}".encode()).hexdigest()
     return replace(task, origin=task.origin or str(path), adapter_fingerprint=fingerprint)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_named(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name is one of some, in which a star stands for any letters.
+    """Whether a name matches one of some patterns, in which a star matches any letters.
 
     >>> is_named("wmt16_deen", ("wmt14_enfr", "wmt16_*"))
     True
@@ -22,15 +22,15 @@ def is_named(name: str, patterns: Sequence[str]) -> bool:
 
 
 def templates_named(templates: tuple[Template, ...], patterns: Sequence[str]) -> tuple[Template, ...]:
-    """The templates that have one of these names; all, where none has or no name is given."""
+    """The templates with one of these names; all, if none matches or no name is given."""
     return tuple(one for one in templates if is_named(one.name, patterns)) or templates
 
 
 def check_template_names(tasks: Iterable[Task], patterns: Sequence[str], *, where: str) -> None:
-    """Make sure that each of these names is that of a template of some task: a slip of the pen would choose nothing.
+    """Makes sure that each of these names matches a template of some task, since a typo would select nothing.
 
     Raises:
-        ConfigError: Some are not; all are listed.
+        ConfigError: Some match none; all of these are listed.
     """
     if not patterns:
         return

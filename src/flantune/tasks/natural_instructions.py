@@ -31,19 +31,19 @@ TEST_CATEGORIES = (
 LEFT_OUT = ("task1415_youtube_caption_corrections_grammar_correction",)
 """Excluded by name from the default track."""
 MMLU = frozenset({*range(664, 668), *range(685, 738)})
-"""Numbers of the tasks that are MMLU's questions."""
+"""Numbers of the tasks that consist of MMLU's questions."""
 ADAPTER = "natural_instructions 1"
 """Changes when the adapter below does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """Who is trained on and who is measured.
+    """Which tasks are trained on and which are measured.
 
     Attributes:
         train: Names of the tasks trained on.
         test: Names of those measured as unseen.
-        excluded: Those that are neither.
+        excluded: Names of the remaining tasks.
     """
 
     train: frozenset[str]
@@ -55,7 +55,7 @@ def read_track(folder: Path, name: str) -> Track:
     """The lists of a track, as its authors published them.
 
     Raises:
-        SourceError: They are not there.
+        SourceError: They do not exist.
     """
     places = [folder / "splits" / name / f"{part}_tasks.txt" for part in ("train", "test", "excluded")]
     lists = [read_text(place, error=SourceError, what="list of tasks").split() for place in places[:2]]
@@ -64,11 +64,11 @@ def read_track(folder: Path, name: str) -> Track:
 
 
 def split_track(index: Mapping[str, IndexedTask], name: str) -> Track:
-    """The rule by which the published lists were made, applied to the tasks that are there.
+    """The rule behind the published lists, applied to the tasks that exist.
 
-    Tasks of a test category are measured: those in English alone on the default track, the others on "xlingual". What
-    shares the data of any task of a test category is excluded with them, and on the default track what is not in
-    English alone. Names of data are compared as they are written.
+    Tasks of a test category are measured: those only in English on the default track, the others on "xlingual". Tasks
+    that share data with any task of a test category are excluded, and on the default track also those not only in
+    English. Names of data are compared exactly.
 
     >>> one = dict(input_languages=("English",), output_languages=("English",), licence="", definition="", examples=(),
     ...            instances=1, faults=())
@@ -92,12 +92,12 @@ def split_track(index: Mapping[str, IndexedTask], name: str) -> Track:
 
 
 def is_english(task: IndexedTask) -> bool:
-    """Whether it is read and written in English alone."""
+    """Whether all its texts are in English."""
     return {*task.input_languages, *task.output_languages} <= {ENGLISH}
 
 
 def is_mmlu(name: str) -> bool:
-    """Whether a task is MMLU's questions, by its number.
+    """Whether a task consists of MMLU's questions, by its number.
 
     >>> is_mmlu("task685_mmmlu_answer_generation_clinical_knowledge"), is_mmlu("task684_online_privacy_policy")
     (True, False)
@@ -114,12 +114,12 @@ def load_natural_instructions(
     Args:
         settings: The run file's ``[data.natural_instructions]``.
         root: The folder that relative paths are relative to.
-        cache: Where the index of the folder is kept.
+        cache: Where the index of the folder is stored.
 
     Raises:
-        ConfigError: An encoding is none.
-        SourceError: The folder is something else.
-        TaskError: Nothing of the track is there.
+        ConfigError: An encoding is invalid.
+        SourceError: The folder has different contents.
+        TaskError: No task of the track exists.
     """
     templates = _templates(settings.encodings)
     folder = root / settings.folder.expanduser()
@@ -186,21 +186,21 @@ def _splits(
 
 
 def _metrics(task: IndexedTask) -> tuple[str, ...]:
-    """ROUGE-L of words, as its authors have it; of characters where the answers are not English."""
+    """ROUGE-L over words, as by its authors; over characters if the answers are not in English."""
     rouge = "instruction_rougeL" if {*task.output_languages} <= {ENGLISH} else "instruction_rougeL_xlingual"
     return (rouge, "instruction_exact_match")
 
 
 def _plain(name: str) -> str:
-    """A name as tasks may have it: whole, dots and dashes too."""
+    """The complete name, with dots and dashes, as a task name."""
     return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
 
 
 def adapt_instance(row: Row) -> Example | None:
-    """An instance as an example: its blank references are left out, and it with them when it has no other.
+    """An instance as an example, without its blank references; an instance without any other is dropped.
 
     Raises:
-        BadRow: It is none.
+        BadRow: It is not a valid instance.
     """
     if "input" not in row or "output" not in row:
         raise BadRow(MISSING_COLUMN, f"got {', '.join(map(str, row))}; expected input and output")

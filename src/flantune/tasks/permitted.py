@@ -21,9 +21,9 @@ OTHER_LANGUAGE = "it is in another language"
 
 
 def without_permission(tasks: Sequence[Task], settings: DataSettings) -> Mapping[str, str]:
-    """The tasks that ``data.licences`` and ``data.languages`` leave out, with the reason; the licence counts first.
+    """The tasks that ``data.licences`` and ``data.languages`` exclude, with the reason; the licence is checked first.
 
-    What is not known is not permitted: a filter that lets it through would be none.
+    An unknown licence or language is not permitted; otherwise the filter would be useless.
     """
     wanted = {language_name(name) for name in settings.languages}
     reasons = (

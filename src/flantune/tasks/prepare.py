@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES, _SKIPPED, _SUMMARY = "examples.arrow", "skipped.arrow", "summary.json"
 _LEFTOVER_AGE_S = 24 * 3600
-# Stores up to this size are checked whole each time; of larger ones each block when it is first read.
+# Stores up to this size are checked completely each time; in larger ones, each block is checked on first reading.
 _CHECKED_WHOLE_BYTES = 2**26
 _UNCHECKED = "never finished"
 _TOLD_ROWS = 50_000
@@ -89,23 +89,23 @@ def prepare_task(
     note: Callable[[str], None] = _warn,
     on_rows: Callable[[int], None] | None = None,
 ) -> PreparedTask:
-    """A task whose examples can be read by number, adapted now or from the cache.
+    """A task with its examples, adapted now or taken from the cache.
 
     Each source split is read once, even if several roles slice it. Rows are streamed: memory does not grow with them.
 
     Args:
         task: The task.
-        cache: Folder for adapted examples; shared between runs if you like.
+        cache: Folder for adapted examples; runs can share it.
         max_bad_share: The largest share of bad rows in any role's slice.
-        skip_missing: Leave out roles whose data is not there, and say so in ``missing``.
-        note: Told when the cache was damaged, and is made again. By default a Python warning.
-        on_rows: Told now and then how many rows of a source split have been adapted.
+        skip_missing: Skip roles whose data is missing, and record them in ``missing``.
+        note: Called if the cache is damaged and made again. By default a Python warning.
+        on_rows: Called now and then with the number of adapted rows of a source split.
 
     Raises:
         BadRowsError: More rows are bad.
-        MissingDataError: Data is not there (all of it, with ``skip_missing``).
+        MissingDataError: Data is missing (all of it, with ``skip_missing``).
         SourceError: Data cannot be read, nothing is left of it, or the cache cannot be written.
-        TaskError: The splits overlap, or a template asks for a field that there is not.
+        TaskError: The splits overlap, or a template uses a field that does not exist.
     """
     survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note, on_rows=on_rows)
     for role, report in survey.reports.items():
@@ -125,10 +125,10 @@ def survey_task(
     note: Callable[[str], None] = _warn,
     on_rows: Callable[[int], None] | None = None,
 ) -> PreparedTask:
-    """The same with whatever rows are good: nothing is refused for bad ones, so stores may be empty.
+    """The same with all good rows: bad ones raise no error, so stores may be empty.
 
     Raises:
-        MissingDataError: Data is not there (all of it, with ``skip_missing``).
+        MissingDataError: Data is missing (all of it, with ``skip_missing``).
         SourceError: Data cannot be read, or the cache cannot be written.
         TaskError: The splits overlap.
     """
@@ -168,7 +168,7 @@ def _store_splits(
     note: Callable[[str], None],
     on_rows: Callable[[int], None] | None,
 ) -> tuple[dict[str, _StoredSplit], dict[SplitRole, str]]:
-    """The stored source splits, and the roles whose data is not there."""
+    """The stored source splits, and the roles whose data is missing."""
     stored: dict[str, _StoredSplit] = {}
     missing: dict[SplitRole, str] = {}
     first = MissingDataError(f"task {task.name}: it has no splits")
@@ -185,13 +185,13 @@ def _store_splits(
             first = first if missing else named
             missing |= dict.fromkeys(roles, named.render())
     if not stored:
-        # One line per task: a run that skips many lists them all. Most often all splits lack for one reason.
+        # One line per task: a run that skips many lists them all. Usually all splits are missing for the same reason.
         raise first
     return stored, missing
 
 
 def store_key(task: Task, source_split: str, limit: int | None) -> str:
-    """The name of a stored split: SHA-256 over all that decides what is in it.
+    """The name of a stored split: SHA-256 over everything that determines its content.
 
     Raises:
         SourceError: The source cannot be found or read.
@@ -235,15 +235,15 @@ def _stored_split(
 
 
 def _plain(name: str) -> str:
-    """A name as a folder may have it."""
+    """A name that is valid for a folder."""
     return re.sub(r"[^A-Za-z0-9_.+-]", "-", name)
 
 
 def _damage(folder: Path) -> str:
-    """What is wrong with a stored split; empty when it can be read. Of large ones the rows are looked at later."""
+    """What is wrong with a stored split; empty if it can be read. In large ones the rows are checked later."""
     if not (folder / _SUMMARY).exists():
         return _UNCHECKED
-    if not sums_path(folder / _EXAMPLES).exists():  # of a version that wrote none
+    if not sums_path(folder / _EXAMPLES).exists():  # from a version that wrote none
         return _UNCHECKED
     try:
         rows = _stored_rows(folder)
@@ -265,7 +265,7 @@ def _stored_rows(folder: Path) -> int:
 def _build(
     task: Task, source_split: str, limit: int | None, folder: Path, on_rows: Callable[[int], None] | None
 ) -> None:
-    """Adapts a source split into a folder that appears whole or not at all."""
+    """Adapts a source split into a folder that appears completely or not at all."""
     temporary = folder.parent / f".writing-{uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
@@ -287,12 +287,12 @@ def _rename(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
     except OSError:
-        if not (folder / _SUMMARY).is_file():  # else another process was faster, with the same rows
+        if not (folder / _SUMMARY).is_file():  # otherwise another process was faster, with the same rows
             raise
 
 
 def _remove_leftovers(home: Path) -> None:
-    """Removes what killed processes left half-written a day or more ago."""
+    """Removes incomplete folders that killed processes left a day or more ago."""
     for folder in home.glob(".writing-*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _LEFTOVER_AGE_S:
@@ -302,7 +302,7 @@ def _remove_leftovers(home: Path) -> None:
 def _adapt_all(
     task: Task, source_split: str, limit: int | None, folder: Path, on_rows: Callable[[int], None] | None
 ) -> int:
-    """Writes the examples and the skipped rows of a split; how many raw rows there were."""
+    """Writes the examples and the skipped rows of a split; returns the number of raw rows."""
     examples, skipped = ExampleWriter(folder / _EXAMPLES), SkippedWriter(folder / _SKIPPED)
     rows = 0
     try:

@@ -1,4 +1,4 @@
-"""Data sets in promptsource's templates as tasks. Paper: Bach et al. 2022; Sanh et al. 2021."""
+"""Datasets in promptsource's templates as tasks. Paper: Bach et al. 2022; Sanh et al. 2021."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from flantune.types import Row
 
 TEMPLATE_FAILS = "template fails"
-"""Rows on which a template breaks off."""
+"""The reason of bad rows on which a template fails."""
 COLLECTION = "t0"
-"""What these tasks are called as a part of a mixture."""
+"""The collection's name in a mixture."""
 _ADAPTER = "promptsource 1"
 _FAMILIES = {
     "wsc.fixed": "wsc",
@@ -43,7 +43,7 @@ _FAMILIES = {
     "hotpotqa": "hotpotqa",
 }
 _COLLECTIONS = frozenset({"glue", "super_glue", "kilt_tasks", "paws"})
-"""Names of several data sets, each of which is a configuration."""
+"""Names that stand for several datasets, one per configuration."""
 _METRICS = {
     "Accuracy": ("exact_match",),
     "BLEU": ("bleu",),
@@ -56,14 +56,14 @@ _MOST_NAME = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptsourceAdapter:
-    """Raw row → example whose fields are the row itself; its answer is that of the first template that asks it.
+    """Raw row → example whose fields are the row itself; its answer comes from the first template that accepts it.
 
-    A row that no template asks is left out on purpose. One on which a template fails is a bad row.
+    A row that no template accepts is dropped on purpose. One on which a template fails is a bad row.
 
     Attributes:
-        templates: Those of the data set, the ones that are scored first.
+        templates: The dataset's templates, the scored ones first.
         kind: Of the task.
-        columns: What templates call the columns of rows of a user's own; see ``promptsource_rows``.
+        columns: The templates' names for the columns of a user's own rows; see ``promptsource_rows``.
     """
 
     templates: tuple[Template, ...]
@@ -74,7 +74,7 @@ class PromptsourceAdapter:
         """Adapts a row.
 
         Raises:
-            BadRow: A template fails on it, or its answer is none of the choices.
+            BadRow: A template fails on it, or its answer is not among the choices.
         """
         fields = fields_of(renamed(row, self.columns))
         asked = [(one, found) for one in self.templates if (found := _asked(one, fields)) is not None]
@@ -91,7 +91,7 @@ class PromptsourceAdapter:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a text does."""
+        """Changes with any text."""
         parts = [_ADAPTER, self.kind, self.columns, *(asdict(one) for one in self.templates)]
         return sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -113,8 +113,8 @@ def load_promptsource(settings: PromptsourceSettings, *, root: Path) -> tuple[Ta
         root: The folder that relative paths are relative to.
 
     Raises:
-        ConfigError: A template to leave out is none, or the texts are others than the digest says.
-        SourceError: A template file is missing or is something else.
+        ConfigError: A template to exclude does not exist, or the texts differ from the digest.
+        SourceError: A template file is missing or invalid.
         TaskError: A text is not Jinja.
     """
     folder = root / settings.folder.expanduser()
@@ -136,7 +136,7 @@ def _trained(settings: PromptsourceSettings, folder: Path) -> tuple[str, ...]:
 
 
 def _files(settings: PromptsourceSettings, folder: Path) -> dict[str, tuple[PromptsourceTemplate, ...]]:
-    """The template files of all data sets that are trained on or measured, by data set."""
+    """The template files of all datasets that are trained on or measured, by dataset."""
     trained, measured = _trained(settings, folder), find_datasets(folder, settings.measure)
     both = sorted({*trained} & {*measured})
     if both:
@@ -150,7 +150,7 @@ def digest_of(settings: PromptsourceSettings, *, root: Path) -> str:
     """SHA-256 of all texts that a run uses.
 
     Raises:
-        SourceError: A template file is missing or is something else.
+        SourceError: A template file is missing or invalid.
     """
     return _digest(_files(settings, root / settings.folder.expanduser()))
 
@@ -219,13 +219,13 @@ def _tasks_of(
 
 
 def _hub_rows(name: str, settings: PromptsourceSettings) -> OwnRows:
-    """The rows of a data set on the hub: its validation rows are its dev rows, where it has any."""
+    """The rows of a dataset on the hub; its validation rows are the dev rows, if it has any."""
     dataset, _, config = name.partition("/")
     splits: dict[SplitRole, str] = {"train": "train"}
     if name not in facts().without_validation:
         splits["dev"] = "validation"
     known, licences = shipped_data().get(dataset, (dataset, {}))
-    whole = {*licences.values()}  # most have one for all of their configurations
+    whole = {*licences.values()}  # most have one licence for all their configurations
     return OwnRows(
         source=HubSource(id=settings.hub.get(dataset, known), config=config or None),
         splits=splits,
@@ -235,7 +235,7 @@ def _hub_rows(name: str, settings: PromptsourceSettings) -> OwnRows:
 
 @cache
 def shipped_data() -> dict[str, tuple[str, dict[str, str]]]:
-    """Of data sets that shipped tasks are made of: short name → id on the hub, licence of each configuration."""
+    """For the datasets of shipped tasks: short name → id on the hub, and the licence of each configuration."""
     found: dict[str, tuple[str, dict[str, str]]] = {}
     for path in collection_files(("flan2021", "more")):
         head = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -255,13 +255,13 @@ def make_task(
     rows: OwnRows,
     origin: str,
 ) -> Task:
-    """A data set as a task.
+    """A dataset as a task.
 
     Args:
-        dataset: The data set: "glue/mrpc".
-        kind: What ``templates_of`` said.
-        templates: What it said, or some of them.
-        found: The templates as they are in their file.
+        dataset: The dataset: "glue/mrpc".
+        kind: The kind that ``templates_of`` returned.
+        templates: The templates that it returned, or some of them.
+        found: The templates as they are in the file.
         rows: Its rows.
         origin: The file of templates, for messages.
     """
@@ -294,10 +294,10 @@ def make_task(
 def templates_of(
     found: list[PromptsourceTemplate], *, truncation: Truncation, where: str
 ) -> tuple[Kind, tuple[Template, ...]]:
-    """A data set's templates, and whether they ask to choose.
+    """A dataset's templates, and whether they make it a classification task.
 
-    They do where one that asks what the data set was made for has answer choices; then only such are scored, and the
-    others are trained on.
+    They do if a template for the original task has answer choices; then only such templates are scored, and the others
+    are trained on.
 
     Raises:
         TaskError: A text is not Jinja.
@@ -327,7 +327,7 @@ def templates_of(
 
 
 def _has_choices(template: PromptsourceTemplate) -> bool:
-    """Whether there is something to choose from: choices of each row, or at least two that are the same for all."""
+    """Whether there are choices: those of each row, or at least two that are the same for all rows."""
     try:
         return bool(template.answer_choices) and len(fixed_choices(template.answer_choices)) != 1
     except TemplateError:
@@ -341,7 +341,7 @@ def _trained_on(templates: tuple[Template, ...], found: list[PromptsourceTemplat
 
 
 def family_of(dataset: str) -> str:
-    """The data that a data set's name means, as the taxonomy knows it.
+    """The source family of a dataset's name, as in the taxonomy.
 
     >>> family_of("glue/mrpc"), family_of("super_glue/wsc.fixed"), family_of("race/high"), family_of("ai2_arc/ARC-Easy")
     ('mrpc', 'wsc', 'race', 'arc')
@@ -352,6 +352,6 @@ def family_of(dataset: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name as tasks may have it."""
+    """A name that is valid for a task."""
     plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
     return plain if len(plain) <= _MOST_NAME else f"{plain[: _MOST_NAME - 9]}_{sha256(name.encode()).hexdigest()[:8]}"

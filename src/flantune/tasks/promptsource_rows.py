@@ -1,4 +1,4 @@
-"""Rows of a user's own for promptsource's templates: a TOML file that says where each data set's rows lie."""
+"""A user's own rows for promptsource's templates: a TOML file that says where each dataset's rows are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class MappedColumn(Section):
-    """A column whose values mean something else, such as the text "1" the number 1."""
+    """A column whose values are replaced, such as the text "1" by the number 1."""
 
     column: Text
     """Name or dotted path."""
@@ -33,16 +33,16 @@ class MappedColumn(Section):
 
 
 class RowsSection(Section):
-    """The rows of one data set."""
+    """The rows of one dataset."""
 
     source: dict[str, Any]
-    """Where they lie, as in a task file."""
+    """Where they are, as in a task file."""
     splits: Splits
-    """Which of them are for what, as in a task file."""
+    """The splits, as in a task file."""
     columns: dict[str, Text | MappedColumn] = Field(default_factory=dict)
-    """What the templates call a column → the column; none: the rows have the names that templates want."""
+    """The templates' name for a column → the column; empty: the rows already have these names."""
     clusters: tuple[Text, ...] = ()
-    """The kinds of task it is, where T0 does not say."""
+    """The kinds of task, if T0 does not say."""
     licence: str = ""
     """Of the data."""
 
@@ -55,13 +55,14 @@ class RowsSection(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRows:
-    """A data set's rows, where a user has them.
+    """A dataset's rows from a user's own files.
 
     Attributes:
-        source: Where they lie.
-        splits: Which of them are for what.
-        columns: What templates call a column, the column, and what its values mean; empty: rows are taken as they are.
-        clusters: The kinds of task it is; empty: as T0 says.
+        source: Where they are.
+        splits: The splits.
+        columns: For each column, the templates' name for it, the column, and what its values mean; empty: rows are used
+            as they are.
+        clusters: The kinds of task; empty: T0's.
         licence: Of the data.
     """
 
@@ -73,10 +74,10 @@ class OwnRows:
 
 
 def read_rows_file(path: Path) -> dict[str, OwnRows]:
-    """A file of rows: a table a data set.
+    """Reads a file of rows, with a table for each dataset.
 
     Raises:
-        TaskError: It cannot be read or is wrong; all its problems come at once.
+        TaskError: It cannot be read or is wrong; all its problems are reported at once.
     """
     _, tree = read_toml(path, error=TaskError, what="file of rows")
     problems = Problems()
@@ -102,13 +103,13 @@ def read_rows_file(path: Path) -> dict[str, OwnRows]:
 
 
 def renamed(row: Row, columns: tuple[tuple[str, str, tuple[tuple[str, Any], ...]], ...]) -> dict[str, Any]:
-    """A row with the names and values that templates want.
+    """A row with the names and values that templates expect.
 
     >>> renamed({"Quality": "1", "text": "a"}, (("label", "Quality", (("0", 0), ("1", 1))), ("sentence", "text", ())))
     {'label': 1, 'sentence': 'a'}
 
     Raises:
-        BadRow: It lacks a column, or has a value that means nothing.
+        BadRow: It lacks a column, or has a value without a meaning.
     """
     if not columns:
         return {name.replace("-", "_"): value for name, value in row.items()}

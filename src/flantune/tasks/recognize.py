@@ -1,4 +1,4 @@
-"""What a file of somebody's own data is: chats, instructions, prompts with completions, or texts with labels."""
+"""Recognizes the format of a user's own data: chats, instructions, prompts with completions, or texts with labels."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Form = Literal["conversation", "instruction", "completion", "labels"]
 a few labels."""
 
 ROWS = "rows"
-"""What the one split of such a file is called."""
+"""The name of the only split of such a file."""
 _LOOKED_AT = 10_000
 _FEWEST_DIVIDED = 20
 _BY_CHANCE = 1e-3
-"""How unlikely it has to be that shuffled rows would end without a label."""
+"""The probability below which a missing label at the end of shuffled rows is not chance."""
 
-# Names of columns as other programs and their data sets have them, the likelier first.
+# Names of columns in other programs and their datasets, the likelier first.
 _INSTRUCTIONS = ("instruction",)
 _INPUTS = ("input", "context")
 _OUTPUTS = ("output", "response", "answer", "completion")
@@ -54,13 +54,14 @@ class Recognized:
 
     Attributes:
         path: The file.
-        form: What its rows are.
-        columns: The columns that count: those with turns; instruction, input and output; prompt and answer; text and
+        form: The format of its rows.
+        columns: The relevant columns: those with turns; instruction, input and output; prompt and answer; text and
             label.
         labels: The labels, the commonest first.
-        rows: How many rows there are, where the file was read to its end; else None.
+        rows: The number of rows if the file was read to its end, otherwise None.
         tool_rows: Conversations among the first 10,000 rows in which tools are called or offered.
-        is_sorted: Some label is missing where the test rows would come from, and not by chance: rows are sorted by it.
+        is_sorted: Some label is missing where the test rows would come from, and not by chance: the rows are sorted by
+            it.
     """
 
     path: Path
@@ -73,12 +74,12 @@ class Recognized:
 
     @property
     def splits(self) -> dict[str, str]:
-        """Which rows train, which are looked at while tuning, which measure; few rows all train.
+        """The training, dev and test rows; if there are few rows, all are for training.
 
         >>> Recognized(path=Path("a.csv"), form="labels", columns=("text", "label"), rows=200).splits
         {'train': 'rows[:80%]', 'dev': 'rows[80%:90%]', 'test': 'rows[90%:]'}
         """
-        if self.rows is None:  # at most so many measure; more would take long and tell no more
+        if self.rows is None:  # a limited number of test rows; more would take long and add little
             return {"train": f"{ROWS}[:-1000]", "dev": f"{ROWS}[-1000:-500]", "test": f"{ROWS}[-500:]"}
         if self.rows < _FEWEST_DIVIDED:
             return {"train": ROWS}
@@ -86,10 +87,10 @@ class Recognized:
 
 
 def recognize(path: Path) -> Recognized:
-    """What a file's rows are, told by its columns and its first 10,000 rows.
+    """The format of a file's rows, recognized from its columns and its first 10,000 rows.
 
     Raises:
-        SourceError: The file cannot be read, or its rows are nothing that is known here.
+        SourceError: The file cannot be read, or its rows have no known format.
     """
     source = FileSource(files={ROWS: str(path.resolve())})
     rows = list(islice(source.rows(ROWS), _LOOKED_AT + 1))
@@ -119,7 +120,7 @@ def recognize(path: Path) -> Recognized:
 
 
 def _typical(rows: Sequence[Row]) -> Row:
-    """Each column with its first value that says something; of a column that is empty in every row nothing is left.
+    """Each column with its first non-empty value, without columns that are empty in every row.
 
     >>> _typical([{"question": "Why?", "answer": " "}, {"question": "", "answer": "So.", "note": None}])
     {'question': 'Why?', 'answer': 'So.'}
@@ -133,7 +134,7 @@ def _typical(rows: Sequence[Row]) -> Row:
 
 
 def _turn_columns(row: Row) -> tuple[str, ...]:
-    """The columns with turns: one with the whole conversation, or a prompt's and its reply's."""
+    """The columns with turns: one with the whole conversation, or one with the prompt and one with the reply."""
     holding = [name for name, value in row.items() if _are_turns(value)]
     prompts = [name for name in holding if name in _PROMPTS]
     answers = [name for name in holding if name in _ANSWERS]
@@ -143,7 +144,7 @@ def _turn_columns(row: Row) -> tuple[str, ...]:
 
 
 def _has_tools(row: Row, columns: Sequence[str]) -> bool:
-    """Whether a conversation is left out where tools are; rows that are bad for another reason are not."""
+    """Whether a conversation is skipped because of tools, and not because it is bad for another reason."""
     try:
         return ConversationAdapter(columns=tuple(columns), tool_rows="drop")(row) is None
     except BadRow:
@@ -165,18 +166,18 @@ def _are_turns(value: Any) -> bool:
 
 
 def _named(row: Row, names: Iterable[str]) -> str:
-    """The first of the names that is a column with a text, whatever its case."""
+    """The first of the names that is a column with text, ignoring case."""
     columns = {name.lower(): name for name, value in row.items() if isinstance(value, str)}
     return next((columns[name] for name in names if name in columns), "")
 
 
 def _are_turns_of_one_chat(rows: Sequence[Row]) -> bool:
-    """Whether every row is itself a turn, by a speaker as chat programs call them."""
+    """Whether every row is itself a turn, by a speaker with a name that chat programs use."""
     return _are_turns(rows) and all(next(row[key] for key in SPEAKER_KEYS if key in row) in SPEAKERS for row in rows)
 
 
 def _named_label(rows: Sequence[Row]) -> str:
-    """The first column that is called as labels are; empty: none is."""
+    """The first column with a usual name for labels; empty: none."""
     return next((name for name in rows[0] if name.lower() in _LABELS), "")
 
 
@@ -210,7 +211,7 @@ def _labeled(rows: Sequence[Row], path: Path, count: int | None) -> Recognized |
 
 
 def _are_labels(rows: Sequence[Row], name: str, *, rows_each: int) -> bool:
-    """Whether a column has two values or more, but few for so many rows."""
+    """Whether a column has at least two values, but few for the number of rows."""
     values = [row.get(name) for row in rows]
     if not all(isinstance(value, str | int | bool | float) or is_empty(value) for value in values):
         return False

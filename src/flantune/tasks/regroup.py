@@ -26,7 +26,7 @@ class _GroupingFile(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouping:
-    """Which tasks belong to which cluster, in place of the clusters that the task files name.
+    """Which tasks belong to which cluster, replacing the clusters in the task files.
 
     Attributes:
         clusters: Cluster → names of its tasks; the order of both is the file's.
@@ -37,7 +37,7 @@ class Grouping:
     description: str = ""
 
     def clusters_of(self, task: str) -> tuple[str, ...]:
-        """The clusters of a task; none when the grouping does not know it.
+        """The clusters of a task; none if it is not in the grouping.
 
         >>> load_grouping("flan2021_clusters17").clusters_of("coqa")
         ('conversational qa',)
@@ -46,7 +46,7 @@ class Grouping:
 
 
 def load_grouping(name: str | Path) -> Grouping:
-    """A shipped grouping by name, such as ``flan2021_clusters17``, or one's own from a TOML file.
+    """A shipped grouping by name, such as ``flan2021_clusters17``, or a user's own from a TOML file.
 
     Args:
         name: A shipped grouping's name, or a TOML file with a table ``[clusters]`` of lines cluster = [task, …].
@@ -73,10 +73,10 @@ def regroup(tasks: Sequence[Task], grouping: Grouping, *, keep_others: bool = Fa
     Args:
         tasks: The tasks.
         grouping: Their new clusters.
-        keep_others: Tasks that the grouping does not know stay as they are, at the end; otherwise they are left out.
+        keep_others: Tasks not in the grouping keep their clusters and come last; otherwise they are left out.
 
     Raises:
-        ConfigError: The grouping knows none of the tasks.
+        ConfigError: The grouping has none of the tasks.
     """
     order = {name: place for place, name in enumerate(_names(grouping))}
     known = sorted((task for task in tasks if task.name in order), key=lambda task: order[task.name])

@@ -1,9 +1,9 @@
-"""Rows that share what they ask: a passage, a person, a fact in several rows, which are then no independent ones.
+"""Rows that share a passage, a person or a fact, and so are not independent observations.
 
-What rows of one passage have in common makes them rise and fall together. Intervals that take each for an observation
-of its own are too narrow, so a task says what belongs together (``[answer] group``), and here is looked whether one
-that does not should. A field with few values that only says what kind of question a row is (a question word, a
-category, an instruction) is none of that: its rows ask different things.
+Scores on the rows of one passage rise and fall together. Intervals that count each row as an independent observation
+are too narrow, so a task can say which rows belong together (``[answer] group``); this module detects tasks that
+should. A field with few values that only says what kind of question a row asks (a question word, a category, an
+instruction) does not count: its rows ask different things.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
     from flantune.types import Example, Task
 
 MOST_ROWS = 20_000
-"""Rows looked at; the first ones tell."""
+"""Number of rows examined, from the first on."""
 
 FEWEST_ROWS = 10
-"""With fewer, every interval is wide anyway."""
+"""With fewer rows, every interval is wide anyway."""
 
 NARROW = 0.8
-"""Share of the rows that must be left, as effective ones, for rows to count as independent: intervals would be up to
+"""Rows count as independent if their effective number is at least this share of their number: intervals would be up to
 an eighth too narrow at this share."""
 
 MOST_KINDS = 12
-"""A field with more values than this is not taken for the kind of question."""
+"""A field with more values than this does not merely say what kind of question a row asks."""
 
 LEAST_SHARE = 0.5
-"""Share of a row's text from which a field can be what the row is about."""
+"""A field with at least this share of a row's text can be what the row is about."""
 
 _COMPARED = 500
 
 FEWEST_ANSWERS = 5
-"""Different answers from which it is not an accident, and no label under another name, that a field decides them."""
+"""With at least this many different answers, a field that determines them is neither chance nor a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatedRows:
-    """A field whose values come back so often that its rows are not independent.
+    """A field whose values recur so often that its rows are not independent.
 
     Attributes:
-        fields: The field; several where rows repeat as a whole.
+        fields: The field; several if whole rows repeat.
         values: Different values of it.
         rows: Rows they are in.
-        effective: How many independent rows these are worth if those of one value rise and fall together.
+        effective: The number of independent rows they are worth if the rows of one value are copies.
         advice: What to do about it.
     """
 
@@ -74,7 +74,7 @@ class RepeatedRows:
 
 
 def find_repeated_rows(task: Task, examples: Sequence[Example]) -> RepeatedRows | None:
-    """The field by which a task's test rows should be grouped and are not; None when they look independent.
+    """The field by which a task's test rows should be grouped but are not; None if they look independent.
 
     Args:
         task: The task.
@@ -123,23 +123,23 @@ def _joined(row: Example, columns: Sequence[str] | dict[str, list[str]]) -> str:
 
 
 def _effective(values: Sequence[str]) -> float:
-    """Independent rows that these are worth if rows of one value are copies; an empty value is nobody's copy."""
+    """The number of independent rows if rows with the same value are copies; empty values never are."""
     counts = Counter(values)
     alone = counts.pop("", 0)
     return len(values) ** 2 / (alone + sum(count**2 for count in counts.values()))
 
 
 def _is_asked_about(name: str, columns: dict[str, list[str]], rows: Sequence[Example]) -> bool:
-    """Whether a field says what its rows are about, rather than what kind of question they are."""
+    """Whether a field says what its rows are about, rather than what kind of question they ask."""
     own = columns[name]
     answers = [plain(row.references[0]) if row.references else "" for row in rows]
     rest = [_joined(row, [other for other in columns if other != name]) for row in rows]
     if len(set(answers)) > NARROW * len(rows):
-        # Nearly every answer is another: the options, if there are any, are part of the question.
+        # Nearly all answers differ: the options, if there are any, are part of the question.
         rest = [f"{one}\n{_options(row)}".strip() for one, row in zip(rest, rows, strict=True)]
     kinds = len(set(rest))
     if kinds == 1 or (kinds <= MOST_KINDS and 2 * kinds <= len(set(own))):
-        # There is nothing else in a row, or only what kind of question it is.
+        # There is nothing else in a row, or only the kind of question.
         return True
     if _decides(own, answers) and (len(set(answers)) >= FEWEST_ANSWERS or _effective(rest) < NARROW * len(rows)):
         return True
@@ -149,7 +149,7 @@ def _is_asked_about(name: str, columns: dict[str, list[str]], rows: Sequence[Exa
 
 
 def _decides(values: Sequence[str], answers: Sequence[str]) -> bool:
-    """Whether rows of one value nearly always have one answer, and values come back at all."""
+    """Whether rows with the same value nearly always have the same answer, and values recur at all."""
     by_value: dict[str, Counter[str]] = {}
     for value, answer in zip(values, answers, strict=True):
         by_value.setdefault(value, Counter())[answer] += 1
@@ -159,7 +159,7 @@ def _decides(values: Sequence[str], answers: Sequence[str]) -> bool:
 
 
 def _rest_is_about(values: Sequence[str], rest: Sequence[str]) -> bool:
-    """Whether a row's other words come out of its own value more often than out of another row's."""
+    """Whether a row's other words occur in its own value more often than in another row's."""
     different = list(dict.fromkeys(values))
     places = {value: place for place, value in enumerate(different)}
     looked_at = range(0, len(values), max(1, len(values) // _COMPARED))

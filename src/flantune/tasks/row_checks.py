@@ -44,7 +44,7 @@ def check_disjoint(
     """Refuses splits that share rows.
 
     Raises:
-        TaskError: Two roles share rows, or one names some twice.
+        TaskError: Two roles share rows, or one has some rows twice.
     """
     roles = list(slices)
     for k, one in enumerate(roles):
@@ -60,7 +60,7 @@ def check_disjoint(
 
 
 def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ...]) -> None:
-    """The ranges of a joined slice are in row order, so each may only begin where the one before has ended."""
+    """The ranges of a joined slice are in row order, so each may only begin after the previous one has ended."""
     twice = sum(max(0, before[1] - after[0]) for before, after in pairwise(bounds))
     if twice:
         raise TaskError(
@@ -73,12 +73,12 @@ def _check_joined(task: Task, role: SplitRole, bounds: tuple[tuple[int, int], ..
 def check_takes_rows(
     task: Task, role: SplitRole, taken: SplitSlice, bounds: tuple[tuple[int, int], ...], rows: int, skipped: SkippedRows
 ) -> None:
-    """Refuses a slice in which there is no row, since the data is shorter than the task file takes it to be.
+    """Refuses a slice without rows, since the data is shorter than the task file assumes.
 
-    Where there are bad rows, those are the reason: a file that is read in the wrong way has too few good ones.
+    If there are bad rows, they are the reason: a file that is read in the wrong way has too few good rows.
 
     Raises:
-        SourceError: It says how many rows there are.
+        SourceError: Says how many rows there are.
     """
     if any(stop > start for start, stop in bounds):
         return
@@ -99,10 +99,10 @@ def check_takes_rows(
 
 
 def check_bad_share(task: Task, source_split: str, report: SplitReport, max_bad_share: float) -> None:
-    """Refuses a role of which too many rows are bad.
+    """Refuses a role with too many bad rows.
 
     Raises:
-        BadRowsError: It says how many, where the first of each reason is, and what to do.
+        BadRowsError: Says how many, where the first one with each reason is, and what to do.
     """
     bad = sum(report.bad.values())
     if bad <= max_bad_share * report.raw_rows:
@@ -113,7 +113,7 @@ def check_bad_share(task: Task, source_split: str, report: SplitReport, max_bad_
 
 
 def check_unambiguous(task: Task, source_split: str, report: SplitReport) -> None:
-    """Refuses answers with two readings, however few: where one row has them, others may have been read wrongly."""
+    """Refuses ambiguous answers, however few: if one row is ambiguous, others may have been misread."""
     if AMBIGUOUS not in report.bad:
         return
     note = next(note for note in report.first_bad if note.reason == AMBIGUOUS)
@@ -126,7 +126,7 @@ def check_unambiguous(task: Task, source_split: str, report: SplitReport) -> Non
 
 
 def bad_rows_text(name: str, report: SplitReport, max_bad_share: float) -> str:
-    """How many rows are bad and where the first of each reason is, one line per reason."""
+    """How many rows are bad, and where the first one with each reason is, one line per reason."""
     bad = sum(report.bad.values())
     lines = [
         f"{bad:,} of {report.raw_rows:,} rows of task {name}, split {report.split}, are bad"
@@ -142,7 +142,7 @@ _JSON_LINES = (
 
 
 def bad_rows_hint(reason: str) -> str:
-    """What to do about rows that are bad for this reason."""
+    """What to do about rows with this fault."""
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
         BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
@@ -159,10 +159,10 @@ def bad_rows_hint(reason: str) -> str:
 
 
 def check_not_empty(task: Task, role: SplitRole, source_split: str, report: SplitReport) -> None:
-    """Refuses a role of which no example is left.
+    """Refuses a role without examples.
 
     Raises:
-        SourceError: It says why the rows are gone.
+        SourceError: Says why no rows are left.
     """
     if report.kept:
         return
@@ -179,10 +179,10 @@ def check_not_empty(task: Task, role: SplitRole, source_split: str, report: Spli
 
 
 def check_slots(task: Task, example: Example) -> None:
-    """Makes sure that an example has whatever the templates ask for.
+    """Makes sure that an example has every field that the templates use.
 
     Raises:
-        TaskError: A template asks for a field that it has not.
+        TaskError: A template uses a field that it lacks.
     """
     known = (*example.fields, "options", "answer")
     for template in task.templates:

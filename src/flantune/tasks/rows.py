@@ -1,4 +1,4 @@
-"""Bad rows: how they are raised, named and told from good ones."""
+"""Bad rows: how they are raised, named and detected."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class BadRow(Exception):  # noqa: N818 - named for what an adapter says: raise B
     """Raised by an adapter for a row that cannot become an example; the row is counted under its reason.
 
     Attributes:
-        reason: A few words that are the same for all rows bad in this way; they are counted together.
-        detail: What this row has, and what was expected.
+        reason: A few words, the same for all rows with this fault, which are counted together.
+        detail: What the row has, and what was expected.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -40,10 +40,10 @@ class BadRow(Exception):  # noqa: N818 - named for what an adapter says: raise B
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRowNote:
-    """Where one bad row lies and what is wrong with it.
+    """Where one bad row is and what is wrong with it.
 
     Attributes:
-        reason: What it was counted under.
+        reason: The reason it was counted under.
         row: Zero-based number of the raw row in its source split.
         detail: What the row has, and what was expected.
     """
@@ -58,7 +58,7 @@ def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iter
 
     Args:
         counts: Reason → bad rows.
-        notes: The first of them, at least one a reason.
+        notes: The first of them, at least one per reason.
     """
     for reason, count in counts.items():
         first = next(note for note in notes if note.reason == reason)
@@ -66,9 +66,9 @@ def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iter
 
 
 class UnreadableRow(Mapping[str, Any]):
-    """Stands for a row that could not be parsed, so that reading goes on and the row keeps its number.
+    """A placeholder for a row that could not be parsed, so that reading continues and rows keep their numbers.
 
-    Looking at any column raises ``BadRow``.
+    Reading any column raises ``BadRow``.
     """
 
     __slots__ = ("detail", "reason")
@@ -93,7 +93,7 @@ def check_example(example: Example, kind: Kind) -> None:
     """Makes sure that an adapted row can be asked, trained on and scored.
 
     Raises:
-        BadRow: It cannot, and why.
+        BadRow: It cannot; the reason says why.
     """
     check_texts(example)
     if not example.references or not example.references[0].strip():
@@ -105,10 +105,10 @@ def check_example(example: Example, kind: Kind) -> None:
 
 
 def check_texts(example: Example) -> None:
-    """Makes sure that every text of an example is text that can be written as UTF-8.
+    """Makes sure that every text of an example can be encoded as UTF-8.
 
     Raises:
-        BadRow: A text cannot be written.
+        BadRow: A text cannot be encoded.
     """
     try:
         "".join((*example.fields.values(), *example.options, *example.references)).encode()
@@ -131,7 +131,7 @@ def _check_text(where: str, text: object) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        # Undecodable bytes arrive as lone surrogates (PEP 383); so do half pairs escaped in JSON.
+        # Undecodable bytes arrive as lone surrogates (PEP 383); so do escaped half pairs in JSON.
         around = error.object[max(0, error.start - 20) : error.end + 20]
         raise BadRow(BROKEN_ENCODING, f"in {where}, near {around!a}") from None
 
@@ -155,7 +155,7 @@ def _check_choice(example: Example) -> None:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell holds nothing: null, or not a number (in whatever type). The text "nan" is a text.
+    """Whether a cell is empty: null or NaN of any type. The text "nan" is a text.
 
     >>> is_missing(None), is_missing(float("nan")), is_missing("nan"), is_missing("")
     (True, True, False, False)
@@ -165,11 +165,11 @@ def is_missing(value: object) -> bool:
     try:
         return not isinstance(value, str | list | tuple | dict) and bool(value != value)
     except (TypeError, ValueError):
-        return False  # an array, which compares item by item
+        return False  # an array, which compares element by element
 
 
 def short(value: object, *, width: int = 80) -> str:
-    """A value as it is shown in a message, in one line and not too long.
+    """A value as shown in messages: on one line and not too long.
 
     >>> short("so " * 40, width=20)
     '"so so so so so so…"'

@@ -1,4 +1,4 @@
-"""Whether two tasks are made from the same data, whatever they are called: one hub data set, one file, equal files."""
+"""Whether two tasks are made from the same data, whatever they are called: one hub dataset, one file, equal files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _BLOCK = 1 << 20
 
 
 def same_source(one: Source, other: Source) -> str:
-    """Why two sources give the same data, or the empty string.
+    """Why two sources have the same data, or the empty string.
 
-    Slices do not count, nor do revisions, links, compression, line ends or names: rows of one file are kin to its other
-    rows, as the splits of one data set are. The same rows in another format, order or selection are not noticed.
+    Slices, revisions, links, compression, line ends and names are ignored: rows of one file are kin to its other rows,
+    as are the splits of one dataset. The same rows in another format, order or selection are not detected.
     """
     if is_same_hub(left := hub_name(one), hub_name(other)):
         return f"both are made from the same source, {left} of the hub"
     left_files, right_files = one.files_here(), other.files_here()
     if common := left_files & right_files:
         return f"both read the same file, {min(common).name}"
-    # A look at the beginnings settles nearly all pairs, so that whole files are read only where they are equal.
+    # The beginnings of files distinguish nearly all pairs, so whole files are read only if these are equal.
     left_starts, right_starts = _beginnings(left_files), _beginnings(right_files)
     for start in sorted(left_starts.keys() & right_starts.keys()):
         for path, twin in product(left_starts[start], right_starts[start]):
@@ -40,7 +40,7 @@ def same_source(one: Source, other: Source) -> str:
 
 
 def data_keys(source: Source) -> frozenset[str]:
-    """Names of what a source reads: sources that have none in common are not the same."""
+    """Identifiers of what a source reads: sources without a common one are not the same."""
     files = source.files_here()
     starts = (start.hex() for start in _beginnings(files))
     hub = [source.hub.id.casefold()] if source.hub is not None else []
@@ -48,7 +48,7 @@ def data_keys(source: Source) -> frozenset[str]:
 
 
 def is_same_hub(one: str, other: str) -> bool:
-    """Whether two names of hub data sets are of the same one; without a configuration it is any of them.
+    """Whether two names mean the same hub dataset; a name without a configuration matches any.
 
     >>> is_same_hub("nyu-mll/glue:rte", "nyu-mll/GLUE"), is_same_hub("nyu-mll/glue:rte", "nyu-mll/glue:sst2")
     (True, False)
@@ -58,18 +58,18 @@ def is_same_hub(one: str, other: str) -> bool:
 
 
 def hub_name(source: Source) -> str:
-    """Hub id and configuration of a source, whatever its revision; empty when it is none of the hub's."""
+    """Hub id and configuration of a source, without its revision; empty if it is not from the hub."""
     return source.hub.name if source.hub is not None else ""
 
 
 def contents_of(files: Iterable[Path]) -> tuple[str, ...]:
-    """Names of what files hold, decompressed, to tell later whether it was the same; without unreadable ones."""
+    """Digests of the decompressed contents of files, for a later comparison; unreadable files are skipped."""
     found = {_content(str(path), *_state(path)) for path in files}
     return tuple(sorted(found - {""}))
 
 
 def _beginnings(files: Iterable[Path]) -> dict[bytes, list[Path]]:
-    """Files by what they begin with: several may begin alike and go on differently."""
+    """Files by how they begin: several may begin alike and continue differently."""
     found: dict[bytes, list[Path]] = {}
     for path in sorted(files):
         if start := _beginning(str(path), *_state(path)):
@@ -78,7 +78,7 @@ def _beginnings(files: Iterable[Path]) -> dict[bytes, list[Path]]:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Changes when a file does."""
+    """Changes with a file."""
     try:
         found = path.stat()
     except OSError:
@@ -112,7 +112,7 @@ def _content(path: str, size: int, changed: int) -> str:  # noqa: ARG001
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
-    """What a file holds, decompressed; of a text what is the same on every system: no mark, plain line ends."""
+    """The decompressed content of a file; texts without byte-order mark and with plain line ends, as on any system."""
     is_text = _form(path) not in {".parquet", ".arrow"}
     block = held = b""
     with open_binary(path) as file:
@@ -131,12 +131,12 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _form(path: Path) -> str:
-    """The suffix that says what a file is, below that of its compression."""
+    """The suffix that gives the file's format, without that of its compression."""
     return (Path(path.stem) if path.suffix in {".gz", ".zst"} else path).suffix.lower()
 
 
 def _is_without_rows(start: bytes, path: str) -> bool:
-    """Whether a file holds no row, so that it is like others without being the same data."""
+    """Whether a file has no rows, so that it equals others without being the same data."""
     text = start.strip()
     is_header = _form(Path(path)) in {".csv", ".tsv"} and b"\n" not in text
     return len(start) < _FIRST_BYTES and (text in {b"", b"[]", b"{}"} or is_header)

@@ -1,4 +1,4 @@
-"""Where the tasks lie that come with flantune: a folder for each collection, and other ways to cluster them."""
+"""Where the tasks shipped with flantune are: a folder for each collection, and alternative clusterings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def collections() -> tuple[str, ...]:
 
 
 def shipped_collection(path: Path) -> str:
-    """The shipped collection that a task file is of; empty for a file of one's own.
+    """The shipped collection of a task file; empty for a user's own file.
 
     >>> shipped_collection(SHIPPED / "flan2021/rte.toml"), shipped_collection(Path("mine/rte.toml"))
     ('flan2021', '')

@@ -1,4 +1,4 @@
-"""What T0, T0+ and T0++ are made of, as facts. Paper: Sanh et al. 2021."""
+"""The datasets of T0, T0+ and T0++. Paper: Sanh et al. 2021."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from functools import cache
 from pathlib import Path
 
 MIXTURES = ("t0", "t0+", "t0++")
-"""Each is trained on what the one before is, and more."""
+"""Each is trained on the datasets of the previous one, and more."""
 SANS_FLAN = "t0-sf"
 NO_FORMAT = "no format"
-"""The cluster of data sets that T0 does not know."""
+"""The cluster of datasets unknown to T0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The data sets that T0 knows.
+    """The datasets that T0 knows.
 
     Attributes:
-        formats: Data set → its task format.
-        trained: Mixture → data set → training rows, of those that it adds to the one before.
-        measured: Data set → the splits that are measured, each by itself.
-        without_validation: Those that have no validation split.
-        sans_flan: The data sets of Flan 2022's share of T0.
+        formats: Dataset → its task format.
+        trained: Mixture → dataset → training rows, for the datasets that it adds to the previous mixture.
+        measured: Dataset → the splits that are measured, separately.
+        without_validation: Datasets without a validation split.
+        sans_flan: The datasets of Flan 2022's share of T0.
     """
 
     formats: Mapping[str, str]
@@ -35,7 +35,7 @@ class Facts:
     sans_flan: tuple[str, ...]
 
     def datasets(self, mixture: str) -> tuple[str, ...]:
-        """What a mixture is trained on.
+        """The datasets that a mixture trains on.
 
         >>> [len(facts().datasets(name)) for name in ("t0", "t0+", "t0++", "t0-sf", "none")]
         [38, 48, 54, 26, 0]
@@ -45,7 +45,7 @@ class Facts:
         return tuple(name for one in _up_to(mixture) for name in self.trained[one])
 
     def rows(self, dataset: str) -> int | None:
-        """How many training rows a data set has; None where T0 does not say."""
+        """The number of training rows of a dataset; None if T0 does not say."""
         return next((found[dataset] for found in self.trained.values() if dataset in found), None)
 
 
@@ -73,7 +73,7 @@ def _up_to(mixture: str) -> tuple[str, ...]:
 
 
 def prompt_name(dataset: str, template: str) -> str:
-    """The name of a data set in one template, as T0's code has it.
+    """The name of a dataset in one template, as T0's code has it.
 
     >>> prompt_name("super_glue/wsc.fixed", "does the pronoun refer to")
     'super_glue_wsc.fixed_does_the_pronoun_refer_to'

@@ -47,7 +47,7 @@ TaskAdapter = ColumnAdapter | ConversationAdapter | PythonAdapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sections:
-    """The parts of a task file that are right by themselves; None for those that are absent or wrong."""
+    """The valid parts of a task file; None for those that are missing or wrong."""
 
     head: HeadSection | None
     source: Source | None
@@ -126,7 +126,7 @@ def _check(tree: Mapping[str, Any], path: Path, problems: Problems) -> _Sections
 
 
 def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
-    """Notes slices that are none, and splits that there is no file for; looks at tables as they are."""
+    """Collects invalid slices, and splits without a file, from the raw tables."""
     if not isinstance(splits, Mapping):
         return
     if not splits:
@@ -134,7 +134,7 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
     files = source.get("files") if isinstance(source, Mapping) else None
     for role, text in splits.items():
         if not isinstance(text, str):
-            continue  # its section says so
+            continue  # reported for its section
         try:
             split = parse_slice(text).source_split
         except ValueError as error:
@@ -148,7 +148,7 @@ def _check_splits(splits: Any, source: Any, problems: Problems) -> None:
 def _check_adapter(
     tree: Mapping[str, Any], kind: Kind | None, path: Path, problems: Problems
 ) -> tuple[TaskAdapter | None, tuple[str, ...] | None]:
-    """The adapter, and the slots it fills as far as they are known."""
+    """The adapter, and the slots it fills, as far as known."""
     if "conversation" in tree:
         return _check_conversation(tree, kind, problems)
     if "adapter" not in tree:

@@ -1,4 +1,4 @@
-"""``[conversation]`` of a task file: a column of turns, of which replies are asked for."""
+"""``[conversation]`` of a task file: a column of turns, whose replies are targets."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ if TYPE_CHECKING:
     from flantune.tasks.columns import FieldColumn
 
 AS_SAID = Template(name="as_said", inputs=f"{{{SLOT}}}")
-"""The template of tasks that name none: the turns alone, which a chat template writes as messages."""
+"""The template of tasks without any: only the turns, which a chat template writes as messages."""
 METRICS = ("rougeL", "exact_match")
 
 
 class ConversationSection(Section):
-    """Where the turns of a conversation are, and which of them are asked for."""
+    """Where the turns of a conversation are, and which of them are targets."""
 
     column: Annotated[Names, BeforeValidator(as_tuple), Field(min_length=1)]
     """The column with the list of turns, or several columns one after another; a text is one turn."""
     speaker: str = ""
-    """The key of a turn that says whose it is; by default role, from or speaker."""
+    """The key of a turn's speaker; by default role, from or speaker."""
     text: str = ""
-    """The key of a turn that says what is said; by default content, value, text or utterance."""
+    """The key of a turn's text; by default content, value, text or utterance."""
     speakers: dict[str, Text] = Field(default_factory=dict)
-    """What the data calls a speaker → "system", "user", "assistant" or another name."""
+    """Speaker in the data → "system", "user", "assistant" or another name."""
     alternating: Annotated[tuple[Text, Text], Field(min_length=2)] = (USER, ASSISTANT)
-    """Who speaks by turns, where turns are texts alone."""
+    """The speakers, in alternation, if turns are only texts."""
     system: str = ""
     """A column with instructions to the assistant."""
     replies_of: Text = ASSISTANT
-    """Whose turns are asked for; "anyone": all that answer somebody."""
+    """Whose turns are targets; "anyone": all that answer somebody."""
     trains_on: Literal["every", "drawn", "last"] = "every"
     """Each reply, one that is drawn for each visit to the conversation, or the last."""
     drops_opening: StrictBool = False
-    """Leave out what the one who replies says before anybody else does."""
+    """Leave out what the replying speaker says before anybody else does."""
     max_turns: Natural = 0
-    """Replies with more turns before them are not asked for; 0: no limit."""
+    """Replies with more turns before them are not targets; 0: no limit."""
     group: tuple[Text, ...] = ()
     """Columns that together name what several conversations share: a passage, a person."""
     tool_rows: Literal["refuse", "drop"] = "refuse"
-    """Conversations in which tools are called or offered, which cannot be taught: bad rows, or left out on purpose."""
+    """Conversations in which tools are called or offered, which cannot be trained on: bad rows, or dropped on
+    purpose."""
 
 
 def read_conversation(
     table: Any, fields: Mapping[str, FieldColumn], problems: Problems
 ) -> tuple[ConversationAdapter | None, tuple[str, ...]]:
-    """The adapter that a table describes, and the slots it fills; None where it is wrong, which is noted."""
+    """The adapter that a table describes, and the slots it fills; None if it is wrong, which is recorded."""
     slots = (SLOT, *fields)
     section = check_section(ConversationSection, table, "conversation", problems=problems)
     if SLOT in fields:

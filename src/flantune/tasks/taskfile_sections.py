@@ -1,4 +1,4 @@
-"""The shape of a task file, checked section by section so that all its problems come at once."""
+"""The sections of a task file, checked one by one so that all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METRICS = (
     *("instruction_exact_match", "instruction_rougeL", "instruction_rougeL_xlingual"),
     *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "bleu_13a"),
     *("character_exact_match", "character_f1", "edit_similarity", "word_edit_similarity", "verbatim_match"),
-    # With their setting: how words are told apart.
+    # With their setting: how texts are split into words.
     *(f"bleu:{way}" for way in ("intl", "13a", "zh", "char", "ja-mecab", "ko-mecab", "flores101", "flores200")),
     *(
         f"{name}:{way}"
@@ -40,7 +40,7 @@ DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {"classification": ("accuracy",),
 
 Text = Annotated[str, Field(min_length=1)]
 Prose = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
-"""Text whose line breaks are only the file's."""
+"""Text whose line breaks are only those of the file."""
 Language = Annotated[Text, AfterValidator(language_name)]
 Label = str | int | float | bool
 
@@ -71,13 +71,13 @@ class HeadSection(Section):
     licence: str = ""
     """Of the data, as its authors state it."""
     languages: tuple[Language, ...] = ()
-    """What it is read and written in: "English", or a code, "en"."""
+    """Languages of its texts: "English", or a code, "en"."""
     citation: str = ""
     """Of the data."""
     description: str = ""
     """What the task is, in a sentence."""
     collection: str = ""
-    """What it belongs to; parts of a mixture go by it. By default the shipped collection, or none."""
+    """The collection it belongs to, by which parts of a mixture select. By default the shipped collection, or none."""
     confirmed: Prose = ""
     """Where the id, columns, splits and licence were looked up."""
 
@@ -92,7 +92,7 @@ class HeadSection(Section):
 
 
 class JoinedColumn(Section):
-    """A column that holds a list of texts, and what to put between them."""
+    """A column with a list of texts, and the separator to join them with."""
 
     column: Text
     """Name or dotted path."""
@@ -106,7 +106,7 @@ class OptionsSection(Section):
     values: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The same for every row."""
     column: Text | None = None
-    """A column that holds the list."""
+    """A column with the list."""
     columns: Annotated[tuple[Text, ...], Field(min_length=2)] | None = None
     """One column for each."""
 
@@ -120,20 +120,20 @@ class OptionsSection(Section):
 
 
 class AnswerSection(Section):
-    """Where the answer is, and how it is written there."""
+    """Where the answer is, and how it is written."""
 
     column: Text
     """Name or dotted path."""
     read: Literal["text", "index"] | None = None
-    """What its values are, where both are possible: texts of options, or indices into them, from 0."""
+    """What its values are, if both are possible: texts of options, or indices from 0."""
     keys: str | tuple[str, ...] | None = None
-    """Letters that stand for the options: a list, or the column that holds it."""
+    """Letters of the options: a list, or the column with the list."""
     map: dict[str, str] = Field(default_factory=dict)
     """Value → text of the answer."""
     separator: str = ""
     """Splits several references joined in one cell (generation)."""
     drop: tuple[Label, ...] = ()
-    """Values whose rows are left out on purpose."""
+    """Values whose rows are dropped on purpose."""
     group: tuple[Text, ...] = ()
     """Columns that together name what several rows share: a passage, a person, a question with several candidates."""
 
@@ -155,11 +155,11 @@ class TemplateSection(Section):
     targets: Text = "{answer}"
     """What it should write."""
     inverted: StrictBool = False
-    """The template asks for something else than the task's answer."""
+    """The template asks for something other than the task's answer."""
     language: str = "slots"
     """What it is written in: "slots" is text with {slots}; "promptsource" Jinja that gives inputs, bars and targets."""
     answer_choices: str = ""
-    """In promptsource's language: what there is to choose from."""
+    """In promptsource's language: the choices."""
 
     @field_validator("language")
     @classmethod

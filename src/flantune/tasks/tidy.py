@@ -1,6 +1,6 @@
-r"""Texts without what files and tokenizers leave in them: HTML entities, doubled spaces, -LRB- for (, `` for quotes.
+r"""Cleans texts of what files and tokenizers leave in them: HTML entities, doubled spaces, -LRB- for (, `` for quotes.
 
-A task file asks for it (``tidy = true``); data of your own stay as they are unless you do.
+Task files turn it on (``tidy = true``); your own data is unchanged unless you turn it on.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from hashlib import sha256
 
 from flantune.types import Example, Row, Turn
 
-# Raised whenever the code below makes other texts than before.
+# Increased whenever the code below makes different texts.
 _VERSION = 1
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MOST_ESCAPES = 3
-"""How often a text may have been escaped on top of itself: &amp;quot; is a quote."""
+"""How many times a text may have been escaped: &amp;quot; is a quote escaped twice."""
 _BRACKET = re.compile(r"-(LRB|RRB|LSB|RSB|LCB|RCB)-")
 _BRACKETS = {"LRB": "(", "RRB": ")", "LSB": "[", "RSB": "]", "LCB": "{", "RCB": "}"}
 _DOUBLED_SPACE = re.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
@@ -44,7 +44,7 @@ _TRACES = re.compile(
 
 
 def tidy(text: str) -> str:
-    r"""The text as its writer meant it; line breaks, and spaces at the ends of lines, stay.
+    r"""The text as its writer meant it; line breaks, and spaces at the ends of lines, are kept.
 
     >>> tidy("Johnson &amp; Johnson &lt;3  ``tea'' -LRB- and\\/or milk -RRB-\nat 5\u00a0o'clock")
     'Johnson & Johnson <3 "tea" ( and/or milk )\nat 5 o\'clock'
@@ -60,7 +60,7 @@ def tidy(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """The text with the characters that HTML's entities stand for. What has no semicolon (AT&T, R&D) is none.
+    """The text with HTML entities replaced. Without a semicolon (AT&T, R&D) it is not an entity.
 
     >>> unescaped("AT&amp;T &amp;quot;cuts&amp;quot; R&D &copy this &#8212; it &lt; 5")
     'AT&T "cuts" R&D &copy this — it < 5'
@@ -74,7 +74,7 @@ def unescaped(text: str) -> str:
 
 
 def _decoded(match: re.Match[str]) -> str:
-    """What appears where UTF-8 was read as Windows' characters; as it is where it was not."""
+    """Repairs UTF-8 that was read as Windows characters; other texts are unchanged."""
     try:
         single = [bytes([ord(one)]) if ord(one) < 256 else one.encode("cp1252") for one in match[0]]
         return b"".join(single).decode()
@@ -109,10 +109,10 @@ class TidyAdapter:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the adapter does, or what is tidied."""
+        """Changes with the adapter and with what is tidied."""
         return sha256(f"tidy {_VERSION} {self.adapter_fingerprint}".encode()).hexdigest()
 
 
 def _tidy(text: str) -> str:
-    # Whatever else an adapter gave is found when the example is checked.
+    # Anything else that an adapter returned is found when the example is checked.
     return tidy(text) if isinstance(text, str) else text

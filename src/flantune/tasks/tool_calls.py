@@ -1,4 +1,4 @@
-"""Tools in conversations: calls, what comes back, and what is offered, in the forms that chat programs write."""
+"""Tools in conversations: calls, results and offers, in the formats of chat programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 CALL_KEYS = ("tool_calls", "function_call")
 TOOL_SPEAKERS = ("tool", "tool_response", "function", "function_call", "function_response", "observation", "ipython")
-"""Who speaks in turns of tools: OpenAI's names, those of ShareGPT files, Llama's."""
+"""Speakers of turns by tools: OpenAI's names, those of ShareGPT files, and Llama's."""
 OFFER_COLUMNS = ("tools", "functions")
 
 
 def tool_turn(item: Any, keys: Sequence[str], *, named: Collection[str]) -> str:
-    """What of a turn is about tools, in words; empty: nothing.
+    """How a turn involves tools, in words; empty: not at all.
 
     >>> tool_turn({"role": "assistant", "tool_calls": [{"function": {"name": "weather"}}]}, ["role"], named=())
     'a call of a tool ("weather")'
@@ -27,8 +27,8 @@ def tool_turn(item: Any, keys: Sequence[str], *, named: Collection[str]) -> str:
 
     Args:
         item: The turn.
-        keys: One of these says whose it is.
-        named: Speakers that the task file names: a tool among them is taken for what it is called there.
+        keys: The possible keys of its speaker.
+        named: Speakers that the task file names: a tool among them is treated as it says.
     """
     if not isinstance(item, Mapping):
         return ""
@@ -67,7 +67,7 @@ def offered_tools(row: Row) -> str:
 
 
 def _names(calls: Any) -> str:
-    """The names of called or offered functions, in brackets; empty where they have none."""
+    """The names of called or offered functions, in brackets; empty if they have none."""
     items = [calls] if isinstance(calls, Mapping) else calls if isinstance(calls, Sequence) else []
     inner = [one.get("function", one) for one in items if isinstance(one, Mapping)]
     names = [short(one["name"], width=40) for one in inner if isinstance(one, Mapping) and one.get("name")]

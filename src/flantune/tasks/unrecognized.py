@@ -1,4 +1,4 @@
-"""Why a file of somebody's own data is in no form that is known: what is true of it, and what would be."""
+"""Messages for data in no known format: what it has, and what would be needed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 50
 ROWS_A_LABEL = 5
-"""A column is taken for labels where it has so many rows for each of its values; two values are always few enough."""
+"""A column counts as labels if it has at least this many rows per value; two values are always few enough."""
 ROWS_A_NAMED_LABEL = 2
-"""The same of a column that is called "label"."""
+"""The same for a column named "label"."""
 
 _FEW = 20
 _FORMS = (
@@ -34,7 +34,7 @@ _HOW_MANY = (
 
 
 def is_empty(value: object) -> bool:
-    """Whether a cell says nothing.
+    """Whether a cell is empty.
 
     >>> is_empty(None), is_empty(" "), is_empty([]), is_empty(0)
     (True, True, True, False)
@@ -43,7 +43,7 @@ def is_empty(value: object) -> bool:
 
 
 def no_rows(path: Path, rows: Sequence[Any]) -> SourceError:
-    """Of a file without any row that can be read."""
+    """For a file without readable rows."""
     broken = [row for row in rows if isinstance(row, UnreadableRow)]
     if broken:
         which = "its one row" if len(rows) == 1 else f"none of its {len(rows):,} rows"
@@ -57,27 +57,27 @@ def no_rows(path: Path, rows: Sequence[Any]) -> SourceError:
 
 
 def turns_as_rows(path: Path, rows: Sequence[Row]) -> SourceError:
-    """Of a file whose rows are the turns of a single conversation."""
+    """For a file whose rows are the turns of a single conversation."""
     hint = 'a row is a whole conversation: write {"messages": [...]} in one line of a .jsonl file for each'
     turns = f"{len(rows):,} turn{'s' * (len(rows) != 1)}"
     return SourceError(f"its rows are {turns} of one conversation", where=str(path), hint=hint)
 
 
 def tools_alone(path: Path, rows: Sequence[Row]) -> SourceError:
-    """Of a file in which every conversation calls tools, or is offered some."""
+    """For a file in which every conversation calls or is offered tools."""
     which = f"every one of its {len(rows):,} conversations" if len(rows) > 1 else "its one conversation"
     hint = "take the calls out, with what the tools answered and the column that offers them; or add chats without"
     return SourceError(f"{which} has tools, whose calls cannot be taught", where=str(path), hint=hint)
 
 
 def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str) -> SourceError:
-    """Of a file whose columns are in no known form.
+    """For a file whose columns have no known format.
 
     Args:
         path: The file.
         rows: Its rows.
-        typical: Its columns that are not empty in every row, each with a value.
-        label: A column that is called as labels are; empty: none is.
+        typical: Its columns with at least one non-empty row, each with a value.
+        label: A column with a usual name for labels; empty: none.
     """
     count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
     what, hint = _reason(rows, typical, label=label, count=count)
@@ -114,7 +114,7 @@ def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tup
 
 
 def _about_label(rows: Sequence[Row], label: str, count: str) -> tuple[str, str]:
-    """Why a column that is called as labels are holds none."""
+    """Why a column with a usual name for labels has none."""
     found = _values(rows, label)
     where = f'its column "{label}"'
     if len(rows) == 1:
@@ -131,7 +131,7 @@ def _about_label(rows: Sequence[Row], label: str, count: str) -> tuple[str, str]
 
 
 def _values(rows: Sequence[Row], name: str) -> int:
-    """How many different values a column has; lists and tables count as many as there are rows."""
+    """The number of different values of a column; lists and tables count as all different."""
     values = [row.get(name) for row in rows if not is_empty(row.get(name))]
     if not all(isinstance(value, str | int | float) for value in values):
         return len(rows)

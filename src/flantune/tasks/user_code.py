@@ -1,4 +1,4 @@
-"""Python written by users: adapters and task files, loaded by path or by name, and fingerprinted by their text."""
+"""Users' Python code: adapters and task files, loaded by path or by name, with a fingerprint of their text."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from flantune.types import Example, Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonAdapter:
-    """A user's function as an adapter that can be sent to another process: it travels by name.
+    """A user's function as an adapter that can be sent to another process, by name.
 
     Attributes:
         reference: ``my_adapters.py:rte``, or ``package.module:function``.
-        folder: What a path is relative to.
-        fingerprint: Changes when the text of the function's file (or package) does.
+        folder: The folder that a path is relative to.
+        fingerprint: Changes with the text of the function's file (or package).
     """
 
     reference: str
@@ -32,17 +32,17 @@ class PythonAdapter:
     fingerprint: str
 
     def __call__(self, row: Row) -> Example | None:
-        """Adapts a row as the user's function does."""
-        # Called through its name each time, since a function out of a file does not pickle.
+        """Adapts a row with the user's function."""
+        # Looked up by name each time, since a function loaded from a file cannot be pickled.
         return _function(self.reference, self.folder, self.fingerprint)(row)
 
 
 def load_adapter(reference: str, folder: Path) -> PythonAdapter:
-    """A user's adapter function, loaded once to see that it is there.
+    """A user's adapter function, loaded once to check that it exists.
 
     Args:
         reference: ``my_adapters.py:rte``, or ``package.module:function``.
-        folder: What a path is relative to.
+        folder: The folder that a path is relative to.
 
     Raises:
         TaskError: There is no such file, module or function, or it fails to load.
@@ -71,7 +71,7 @@ def _function(reference: str, folder: str, fingerprint: str) -> Callable[[Row], 
 
 
 def load_module_file(path: Path) -> ModuleType:
-    """A Python file as a module, loaded anew whenever its text has changed.
+    """A Python file as a module, reloaded whenever its text has changed.
 
     Raises:
         TaskError: There is no such file, or it fails to load.
@@ -84,9 +84,9 @@ def load_module_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise TaskError("cannot be loaded as Python", where=str(path))
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while it loads
+    sys.modules[name] = module  # dataclasses look up their module while it loads
     try:
-        # Not through the loader: it would take byte code of an older text that is as long and of the same second.
+        # Not through the loader: it would reuse byte code of an older text with the same length and time in seconds.
         exec(compile(text.encode(), str(path), "exec"), vars(module))
     except Exception as error:
         del sys.modules[name]
@@ -95,7 +95,7 @@ def load_module_file(path: Path) -> ModuleType:
 
 
 def _last_place(error: Exception, path: Path) -> str:
-    """An exception in one line, with the last line of the user's file that it came through."""
+    """An exception on one line, with the last line of the user's file in its traceback."""
     lines = []
     trace = error.__traceback__
     while trace is not None:
@@ -107,7 +107,7 @@ def _last_place(error: Exception, path: Path) -> str:
 
 
 def describe_exception(error: Exception) -> str:
-    """An exception out of a user's adapter, in one line with the place it came from.
+    """An exception from a user's adapter, on one line, with its place.
 
     >>> try:
     ...     {}["label"]
@@ -134,7 +134,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _text_behind(target: str, folder: Path) -> str:
-    """The text that decides what an adapter does: its file, or all files beside it when it is in a package."""
+    """The text that determines what an adapter does: its file, or all files beside it if it is in a package."""
     if target.endswith(".py"):
         return _read_text(folder / target)
     return _module_text(_import_module(target))
@@ -144,7 +144,7 @@ def _module_text(module: ModuleType) -> str:
     path = Path(getattr(module, "__file__", None) or "")
     if path.suffix != ".py":
         return ""
-    # Adapters of a package share helpers with the modules beside them; those count too.
+    # Adapters in a package share helpers in neighboring modules, so those count too.
     files = sorted(path.parent.glob("*.py")) if module.__package__ else [path]
     return "\n".join(f"# {file.name}\n{_read_text(file)}" for file in files)
 
@@ -160,10 +160,10 @@ def _read_text(path: Path) -> str:
 
 
 def fingerprint_of(adapter: object) -> str:
-    """A string that changes when an adapter does: its code, and the values it was made with.
+    """A string that changes with an adapter: its code, and the values it was made with.
 
-    Code is known by the text of its file. Values are known by how they print, so that an object without a ``repr`` of
-    its own gives another fingerprint in every process: its rows are then adapted anew, which is slow but never wrong.
+    Code is identified by the text of its file, values by their ``repr``. An object without its own ``repr`` has a
+    different fingerprint in every process: its rows are then adapted again, which is slow but never wrong.
     """
     known = getattr(adapter, "fingerprint", None)
     if isinstance(known, str) and known:

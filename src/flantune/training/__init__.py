@@ -1,1 +1,1 @@
-"""Training: arrays to a tuned model."""
+"""Training: from arrays to a tuned model."""

@@ -1,4 +1,4 @@
-"""Adafactor as the papers' trainer has it: a few vectors of memory per matrix, steps in proportion to weights."""
+"""Adafactor as in the papers' trainer: a few vectors of memory per matrix, steps in proportion to weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Weightwise(torch.optim.Optimizer):
-    """An optimizer whose step is a rule for a single weight."""
+    """An optimizer whose step is defined for a single weight."""
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -20,7 +20,7 @@ class Weightwise(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Changes every weight that has a gradient."""
+        """Updates every weight that has a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -33,7 +33,7 @@ class Weightwise(torch.optim.Optimizer):
 
     @abstractmethod
     def change(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Changes one weight in place, by the settings of its group."""
+        """Updates one weight in place, with the settings of its group."""
 
 
 class Adafactor(Weightwise):
@@ -41,10 +41,10 @@ class Adafactor(Weightwise):
 
     For a gradient G of step t (counted from 1), all per tensor:
 
-    - second moments decay by ``1 − (t − step_offset)^−decay_exponent``, so the first step forgets the zeros it began
-      with; ``eps_square`` is added to each G²;
+    - second moments decay by ``1 − (t − step_offset)^−decay_exponent``, so the first step forgets the initial zeros;
+      ``eps_square`` is added to each G²;
     - a tensor with two dimensions of at least ``min_dim_size_to_factor`` keeps only the means of G² along its two
-      largest dimensions; every other tensor keeps one value a weight;
+      largest dimensions; every other tensor keeps one value per weight;
     - the update G / √V is scaled down to a root mean square of at most ``clipping_threshold``;
     - the rate is multiplied by ``max(eps_scale, RMS(weights))``, unless ``parameter_scale`` is off. There is no
       momentum and no weight decay.
@@ -52,24 +52,24 @@ class Adafactor(Weightwise):
     The rate is constant or a schedule's; the paper's relative step size, min(0.01, 1/√t), is the schedule
     "inverse_sqrt" with a peak of 0.01.
 
-    How the two well-known PyTorch versions differ, and why neither can stand in:
+    How the two well-known PyTorch versions differ, and why neither can be used instead:
 
-    - ``torch.optim.Adafactor`` limits the rate to ``1/√t`` (at step 30,000 nothing above 0.0058 gets through),
-      factors every tensor with two or more dimensions whatever their size, always by the last two, and adds no
+    - ``torch.optim.Adafactor`` limits the rate to ``1/√t`` (at most 0.0058 at step 30,000),
+      factors every tensor with two or more dimensions regardless of size, always by the last two, and adds no
       ``eps`` to G²; it floors the second moment instead.
     - ``transformers.Adafactor`` factors every tensor with two or more dimensions, factors by the *last* two, has
       ``relative_step`` switched on by default (which refuses a rate), and is often run with ``scale_parameter=False``,
-      which gives the same rate another meaning. With its switches set, it takes these steps for large matrices.
+      which gives the same rate a different meaning. With its switches set, it takes these steps for large matrices.
 
     Args:
         parameters: Named float32 tensors, or tensors; as ``torch.optim.Optimizer`` takes them.
         lr: Rate relative to the size of each tensor's weights. A schedule writes ``group["lr"]``.
-        decay_exponent: How fast the memory of second moments lengthens.
-        step_offset: Subtracted from the step when second moments start afresh after pretraining.
+        decay_exponent: How fast the averaging window of second moments grows.
+        step_offset: Subtracted from the step if second moments start from zero after pretraining.
         clipping_threshold: Largest root mean square of an update, before the rate.
         min_dim_size_to_factor: Smaller matrices are not worth factoring.
         eps_square: Added to squared gradients.
-        eps_scale: Tensors with smaller weights (zeros, say) are treated as if they had this root mean square.
+        eps_scale: Tensors with smaller weights (such as zeros) are treated as if they had this root mean square.
         parameter_scale: False makes the rate absolute.
 
     Paper: Shazeer and Stern 2018, algorithms 4 and 5; FLAN 2021, section 2.4.
@@ -107,7 +107,7 @@ class Adafactor(Weightwise):
         state, axes = self.state[weight], factored_axes(weight.shape, group["min_dim_size_to_factor"])
         if not state:
             state.update(_fresh_state(weight, axes))
-        # A tensor on the CPU: reading it never waits for an accelerator, and it is stored like any other state.
+        # A tensor on the CPU, so that reading it never waits for an accelerator; it is stored like any other state.
         state["step"] += 1
         mixing = (state["step"].item() - group["step_offset"]) ** -group["decay_exponent"]
         if axes is None:
@@ -125,7 +125,7 @@ class Adafactor(Weightwise):
 
 
 def factored_axes(shape: Iterable[int], min_dim_size: int) -> tuple[int, int] | None:
-    """The two axes whose second moments are kept apart, smaller one first; None when the tensor is kept whole.
+    """The two axes whose second moments are kept separately, the smaller one first; None if the tensor is not factored.
 
     >>> factored_axes((512, 128), 128), factored_axes((512, 127), 128), factored_axes((4096,), 128)
     ((1, 0), None, None)
@@ -146,7 +146,7 @@ def _fresh_state(weight: Tensor, axes: tuple[int, int] | None) -> dict[str, Tens
     row, column = axes
     return {
         "step": step,
-        # Named by the axis it has values for; kept with the other axis as 1, so that shapes broadcast.
+        # Named by the axis that it has values for; the other axis has size 1, so that shapes broadcast.
         "row": weight.new_zeros([1 if axis == column else size for axis, size in enumerate(weight.shape)]),
         "column": weight.new_zeros([1 if axis == row else size for axis, size in enumerate(weight.shape)]),
     }
@@ -163,7 +163,7 @@ def _factored_direction(
     square = gradient.square()
     row.mul_(1.0 - mixing).add_(square.mean(dim=axes[1], keepdim=True).add_(eps), alpha=mixing)
     column.mul_(1.0 - mixing).add_(square.mean(dim=axes[0], keepdim=True).add_(eps), alpha=mixing)
-    # V is estimated by row × column / mean(row); the mean is over the row axis alone, so that a stack of matrices
+    # V is estimated by row × column / mean(row); the mean is over the row axis only, so that a stack of matrices
     # (a tensor with more than two axes) is a stack of estimates.
     row_factor = (row / row.mean(dim=axes[0], keepdim=True)).rsqrt_()
     return torch.mul(gradient, row_factor, out=square).mul_(column.rsqrt())

@@ -1,4 +1,4 @@
-"""AdamW with moments in 8 bits, the same on a whole weight and on any share of its rows."""
+"""AdamW with 8-bit moments, with the same results on a whole weight and on any share of its rows."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from flantune.training.adafactor import Weightwise
 from flantune.training.block_codes import block_size, code_book
 
 _CHUNK = {"cpu": 2**16, "cuda": 2**24}
-"""Weights that are decoded at once: few enough for a processor's cache, many enough to fill a GPU."""
+"""Weights decoded together: few enough for a processor's cache, many enough to fill a GPU."""
 _CODED = ("moment1", "moment2", "scales1", "scales2")
 _PLAIN = ("moment1", "moment2")
 
 
 class AdamW8bit(Weightwise):
-    """AdamW whose moments take two bytes a weight in place of eight.
+    """AdamW whose moments take two bytes per weight instead of eight.
 
-    Within a step a moment is decoded, changed and used in float32, then coded again. Tensors below 4,096 weights, those
-    with one dimension and those whose rows cannot be cut into even blocks of 64 to 256 values keep float32 moments.
+    In a step, a moment is decoded, updated and used in float32, then encoded again. Tensors below 4,096 weights, those
+    with one dimension and those whose rows cannot be divided into equal blocks of 64 to 256 values keep float32
+    moments.
 
-    A weight may be a share (a ``DTensor`` cut along its first dimension): every process then changes its rows as one
-    process would, and its state is cut in the same way.
+    A weight may be sharded (a ``DTensor`` along its first dimension): each process then updates its rows exactly as a
+    single process would, and its state is sharded in the same way.
 
     Args:
         parameters: Named float32 tensors, or tensors; as ``torch.optim.Optimizer`` takes them.
         lr: Learning rate. A schedule writes ``group["lr"]``.
         betas: Decay of first and second moments.
         eps: Added to the root of second moments.
-        weight_decay: Decoupled; of groups that say nothing else.
+        weight_decay: Decoupled; for groups without their own value.
 
     Paper: Dettmers et al. 2021, 8-bit optimizers via block-wise quantization.
     """
@@ -67,10 +68,10 @@ class AdamW8bit(Weightwise):
             unsigned.encode_(second, parts[1], parts[3])
 
     def restore(self, states: Mapping[nn.Parameter, Mapping[str, Tensor]]) -> None:
-        """Puts stored states back, bit for bit: no cast to the weights' dtype.
+        """Restores stored states bit for bit, without a cast to the weights' dtype.
 
         Raises:
-            ValueError: They are not of this optimizer.
+            ValueError: They are not from this optimizer.
         """
         for weight, state in states.items():
             fresh = _fresh_state(weight.detach())
@@ -86,12 +87,12 @@ class AdamW8bit(Weightwise):
 
 
 def _fresh_state(weight: Tensor) -> dict[str, Tensor]:
-    # A tensor on the CPU: reading it never waits for an accelerator, and it is stored like any other state.
+    # A tensor on the CPU, so that reading it never waits for an accelerator; it is stored like any other state.
     step = torch.zeros((), dtype=torch.float32)
     block = block_size(weight.shape)
     if block is None:
         return {"step": step, **{name: torch.zeros_like(weight) for name in _PLAIN}}
-    # The first value of each block stands for the block, so that scales are cut where their rows are.
+    # The first value of each block represents the block, so that scales are sharded like their rows.
     heads = weight[..., : weight.shape[-1] // block]
     return {
         "step": step,
@@ -101,12 +102,12 @@ def _fresh_state(weight: Tensor) -> dict[str, Tensor]:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """What this process keeps of a tensor; shares its memory. A whole tensor is returned as it is."""
+    """This process's share of a tensor, as a view. A whole tensor is returned unchanged."""
     return cast("Tensor", tensor.to_local()) if hasattr(tensor, "to_local") else tensor
 
 
 def _chunks(*tensors: Tensor) -> Iterator[list[Tensor]]:
-    """Some rows after the other, of all tensors at once; views."""
+    """Consecutive groups of rows of all tensors, as views."""
     first = tensors[0]
     row = first.shape[-1] if first.ndim > 1 else 1
     flat = [tensor.reshape(-1, tensor.shape[-1]) if first.ndim > 1 else tensor.reshape(-1) for tensor in tensors]
@@ -118,7 +119,7 @@ def _chunks(*tensors: Tensor) -> Iterator[list[Tensor]]:
 def _step(
     weight: Tensor, gradient: Tensor, first: Tensor, second: Tensor, *, step: int, group: Mapping[str, Any]
 ) -> None:
-    """AdamW's step; changes weight and moments in place."""
+    """AdamW's step; updates weight and moments in place."""
     beta1, beta2 = group["betas"]
     weight.mul_(1.0 - group["lr"] * group["weight_decay"])
     first.lerp_(gradient, 1.0 - beta1)

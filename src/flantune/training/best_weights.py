@@ -1,4 +1,4 @@
-"""The weights that were best on dev rows of the tasks trained on, kept beside the checkpoints.
+"""The weights that were best on dev rows of the training tasks, stored beside the checkpoints.
 
 Paper: Sanh et al. 2021, section 5: validation rows of training tasks choose the checkpoint, never held-out tasks.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class BestWeights:
-    """One file, which is whole or not there.
+    """One file, which is complete or absent.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         chosen: At the end, the step whose weights are the result; None: the last one's.
     """
 
@@ -32,7 +32,7 @@ class BestWeights:
     chosen: int | None = None
 
     def save(self, model: nn.Module, *, step: int) -> None:
-        """Writes the weights in place of those of an earlier step.
+        """Writes the weights, replacing those of an earlier step.
 
         Raises:
             TrainingError: The disk is full or cannot be written.
@@ -50,10 +50,10 @@ class BestWeights:
             ) from None
 
     def restore(self, model: nn.Module, *, step: int) -> None:
-        """Puts the weights of a step into the model.
+        """Loads the weights of a step into the model.
 
         Raises:
-            TrainingError: They are not there, are damaged, or are those of another step.
+            TrainingError: They are missing, damaged, or of another step.
         """
         hint = "delete the folder of checkpoints to tune again"
         try:

@@ -1,4 +1,4 @@
-"""AdamW with moments in 8 bits by the kernels of bitsandbytes, for whole models."""
+"""AdamW with 8-bit moments by the kernels of bitsandbytes, for whole models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from flantune.settings.config import TrainingSettings
 
 CONSTANT_KEYS = frozenset({"qmap1", "qmap2"})
-"""State that is the same for every weight and every run: what the 256 codes stand for."""
+"""State that is the same for every weight and every run: the values of the 256 codes."""
 
 
 def build_bitsandbytes(groups: list[dict[str, Any]], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW whose moments are stored in 8 bits with a scale a block of 256; tensors below 4,096 weights stay float32.
+    """AdamW whose moments are stored in 8 bits with a scale per block of 256; tensors below 4,096 weights stay float32.
 
     Raises:
         TrainingError: bitsandbytes is not installed.
@@ -34,7 +34,7 @@ def build_bitsandbytes(groups: list[dict[str, Any]], settings: TrainingSettings)
         except ImportError as error:
             hint = "in flantune's folder: pip install -e '.[lean]'; or set it to \"adamw8bit\", which needs nothing"
             raise TrainingError("bitsandbytes is not installed", where="training.optimizer", hint=hint) from error
-    # Names beside the tensors, as torch's optimizers take them, are more than bitsandbytes knows.
+    # bitsandbytes does not accept names with the tensors, as torch's optimizers do.
     plain = [{**group, "params": [weight for _, weight in group["params"]]} for group in groups]
     made: torch.optim.Optimizer = library.AdamW8bit(
         plain, lr=settings.learning_rate, betas=settings.adam.betas, eps=settings.adam.eps
@@ -48,10 +48,10 @@ def is_bitsandbytes(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def restore_bitsandbytes(optimizer: Any, states: Mapping[torch.nn.Parameter, Mapping[str, Tensor]]) -> None:
-    """Puts stored states back in place, bit for bit: no cast to the weights' dtype.
+    """Restores stored states in place, bit for bit, without a cast to the weights' dtype.
 
     Raises:
-        ValueError: They are not of bitsandbytes.
+        ValueError: They are not from bitsandbytes.
     """
     if any("state1" not in state for state in states.values()):
         raise ValueError('its optimizer\'s state is not that of bitsandbytes ("adamw8bit-bnb")')

@@ -1,7 +1,7 @@
-"""Float32 tensors in one byte a value: each block of a row has a scale, and each value one of 256 codes.
+"""Float32 tensors in one byte per value: each block of a row has a scale, and each value one of 256 codes.
 
-Blocks never cross the border between two rows. So rows may be split over processes in any way, and put together in any
-other, without one code changing.
+Blocks never cross the border between two rows. So rows can be divided among processes in any way, and redistributed in
+any other, without any code changing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ SMALLEST_BLOCK = 64
 MIN_SIZE = 4_096
 _DECADES = 7
 _TOP_BITS = 17
-"""Sign, exponent and eight bits of the fraction: among numbers that share them lies at most one border of codes."""
+"""Sign, exponent and eight bits of the fraction: numbers that share them span at most one border between codes."""
 
 
 def block_size(shape: torch.Size) -> int | None:
-    """Values a scale stands for; None for tensors that are not worth coding, or whose rows cannot be cut evenly.
+    """Values per scale; None for tensors not worth quantizing, or whose rows cannot be divided evenly.
 
     >>> [block_size(torch.Size(shape)) for shape in ((64, 1024), (1000, 576), (4096,), (10, 10), (6000, 8), (50, 257))]
     [256, 192, None, None, None, None]
@@ -35,10 +35,10 @@ def block_size(shape: torch.Size) -> int | None:
 
 
 def dynamic_values(*, is_signed: bool) -> list[float]:
-    """What the 256 codes stand for: dense near one, and over seven decades never further apart than a few percent.
+    """The values of the 256 codes: dense near one, and over seven decades never more than a few percent apart.
 
     Args:
-        is_signed: Half of the codes are for negative values.
+        is_signed: Whether half of the codes are for negative values.
 
     Paper: Dettmers et al. 2021, section 1.3 (dynamic tree quantization) and 2.2 (without a sign).
     """
@@ -52,12 +52,12 @@ def dynamic_values(*, is_signed: bool) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CodeBook:
-    """256 values, and tables that find the nearest one of them without a search.
+    """256 values, and tables that give the nearest one without a search.
 
     Attributes:
-        values: By code, rising.
-        lowest: By the top bits of a float32: the code of the smallest number that begins so.
-        borders: By the same: above this number it is the next code.
+        values: By code, ascending.
+        lowest: By the top bits of a float32: the code of the smallest number with these bits.
+        borders: By the same bits: numbers above this one have the next code.
     """
 
     values: Tensor
@@ -65,7 +65,7 @@ class CodeBook:
     borders: Tensor
 
     def decode(self, codes: Tensor, scales: Tensor) -> Tensor:
-        """The values of rows of codes; ``scales`` has one value a block."""
+        """The values of rows of codes; ``scales`` has one value per block."""
         found = self.values.index_select(0, codes.reshape(-1).to(torch.int32))
         return found.view(*scales.shape, -1).mul_(scales[..., None]).view(codes.shape)
 
@@ -83,8 +83,8 @@ class CodeBook:
 def code_book(*, is_signed: bool, device: torch.device) -> CodeBook:
     """The codes for first moments (signed) or second moments.
 
-    A second moment above zero never becomes zero: a step divides by its root, and a first moment that is kept beside
-    it would make that step a leap.
+    A second moment above zero never becomes zero: a step divides by its root, and with a nonzero first moment it would
+    be huge.
     """
     values = torch.tensor(dynamic_values(is_signed=is_signed), dtype=torch.float64)
     borders = (values[1:] + values[:-1]) / 2

@@ -1,4 +1,4 @@
-"""Checkpoints: folders that are either whole or not there, from which a run goes on as if it had never stopped."""
+"""Checkpoints: folders that are complete or absent, from which a run continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ _DAMAGED = "damaged-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Whose checkpoints these are.
+    """The run that checkpoints belong to.
 
     Attributes:
-        fingerprint: Of all that shapes the weights beside the training settings: model, data, prompts, packing.
+        fingerprint: Of everything that determines the weights besides the training settings: model, data, prompts,
+            packing.
         seed: The run's.
         settings: The training settings as plain values.
-        frozen: Digest of the weights that stay as they are: checkpoints do not hold them, so they must be the same
-            again. Empty when all change.
+        frozen: Digest of the frozen weights: checkpoints do not contain them, so they must be the same when resuming.
+            Empty if there are none.
     """
 
     fingerprint: str
@@ -56,7 +57,7 @@ class Identity:
 
 
 def warn(message: str) -> None:
-    """Tells a caller who listens to nothing else."""
+    """The default for ``note``: a Python warning."""
     warnings.warn(message, stacklevel=2)
 
 
@@ -65,17 +66,17 @@ class CheckpointFolder:
     """The checkpoints of one run, ``step-00000500`` and so on, each with a few files and no pickle.
 
     ``model.safetensors`` has the weights (shared ones once), ``optimizer.safetensors`` the optimizer's state,
-    ``state.json`` the rest: step, cursor, counts, the steps not yet in a metrics line, settings, versions. Of
-    a model in parts, each process writes its parts of both into a safetensors file of its own. ``manifest.json`` has
-    size and checksum of each file.
+    ``state.json`` the rest: step, cursor, counts, the steps not yet in a metrics line, settings, versions. For a
+    sharded model, each process writes its parts of both into a separate safetensors file. ``manifest.json`` has size
+    and checksum of each file.
 
     Attributes:
-        root: Where they lie; the same folder for all processes.
+        root: Their folder, the same for all processes.
         identity: Of the run.
-        keep: How many of the latest stay; the older are there for when the newest is damaged.
-        processes: Which share the run; the first one writes.
-        is_sharded: Model and optimizer are in parts.
-        note: Called in the first process with what the user should know.
+        keep: How many of the latest are kept; older ones are the fallback if the newest is damaged.
+        processes: The processes that share the run; the first one writes.
+        is_sharded: Model and optimizer are sharded.
+        note: Called in the first process with messages for the user.
     """
 
     root: Path
@@ -93,14 +94,14 @@ class CheckpointFolder:
         return sorted(int(match[1]) for match in found if match)
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step is."""
+        """The path of the checkpoint of a step."""
         return self.root / f"step-{step:08d}"
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TuningState) -> Path:
-        """Writes a checkpoint; older ones go only when it is complete and on the disk.
+        """Writes a checkpoint; older ones are deleted only when it is complete and on the disk.
 
         Raises:
-            TrainingError: The disk is full or cannot be written. The checkpoints that were there still are.
+            TrainingError: The disk is full or cannot be written. Existing checkpoints are unchanged.
         """
         final = self.path(state.step)
         temporary = self.root / f"{_TEMPORARY}{final.name}"
@@ -116,13 +117,13 @@ class CheckpointFolder:
         return final
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> TuningState | None:
-        """Puts the latest whole checkpoint back into model and optimizer; None when there is none at all.
+        """Loads the latest valid checkpoint into model and optimizer; None if there is none at all.
 
-        Damaged ones after it (a file is missing, cut short, or not what was written) are told of and set aside. How
-        many processes wrote it, and whether in parts, does not matter.
+        Later damaged ones (a file is missing, truncated, or changed) are reported and set aside. The number of
+        processes that wrote it, and whether it is sharded, do not matter.
 
         Raises:
-            TrainingError: All are damaged; or the latest whole one is of another run, or does not fit the model.
+            TrainingError: All are damaged; or the latest valid one is of another run, or does not fit the model.
         """
         self.processes.first(self._sweep)
         steps = self.steps()
@@ -155,17 +156,17 @@ class CheckpointFolder:
         return state
 
     def _damage(self, step: int) -> str:
-        """What is wrong with a checkpoint; each process looks at some of its files."""
+        """What is wrong with a checkpoint; each process checks some of its files."""
         mine = damage_of(self.path(step), share=self.processes.rank, shares=self.processes.count)
-        # All of them see what is wrong with the record itself.
+        # All of them check the record itself.
         return ", ".join(dict.fromkeys(filter(None, self.processes.gather(mine))))
 
     def _set_aside(self, damaged: Mapping[int, str], *, step: int) -> None:
-        """Sets damaged checkpoints aside, so that they do not push out whole ones."""
+        """Sets damaged checkpoints aside, so that they do not displace valid ones."""
         for later, damage in damaged.items():
             folder = self.path(later)
             aside = folder.with_name(f"{_DAMAGED}{folder.name}")
-            # Told before it is done: whoever is killed in between hears of it again.
+            # Reported before it is done: after a kill in between, it is reported again.
             self.note(
                 f"the checkpoint of step {later} is damaged: {damage}. Going on from step {step} "
                 f"(steps to take again: {later - step:,}); the damaged one is kept as {aside} until the next is written"
@@ -196,7 +197,7 @@ class CheckpointFolder:
         state: TuningState,
         parts: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        """Writes what is still missing, then gives the folder its name; only then do older ones go."""
+        """Writes the remaining files, then gives the folder its final name; only then are older ones deleted."""
         final = self.path(state.step)
         values = {
             "format": FORMAT,
@@ -241,13 +242,13 @@ class CheckpointFolder:
         restore_optimizer(model, optimizer, state)
 
     def _sweep(self) -> None:
-        """Removes what a killed process left half-written or half-deleted."""
+        """Removes what a killed process left incomplete."""
         if self.root.is_dir():
             for entry in self.root.glob(f"{_TEMPORARY}*"):
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _discard(self, folder: Path) -> None:
-        """Deletes a checkpoint such that it never looks complete while files are missing."""
+        """Deletes a checkpoint in such a way that it never looks complete while files are missing."""
         if folder.exists():
             dying = folder.with_name(f"{_TEMPORARY}old-{folder.name}")
             shutil.rmtree(dying, ignore_errors=True)
@@ -260,7 +261,7 @@ class CheckpointFolder:
         if mine["frozen"] != theirs["frozen"]:
             changed.append("the frozen weights of the base model (which the checkpoint does not hold)")
         settings = {*mine["settings"], *theirs["settings"]}.difference(free_training_settings(mine["settings"]))
-        usual = TrainingSettings().model_dump(mode="json")  # of a setting that a later version brought
+        usual = TrainingSettings().model_dump(mode="json")  # for a setting added in a later version
         for key in sorted(settings):
             old, new = theirs["settings"].get(key, usual.get(key)), mine["settings"].get(key)
             if old != new:
@@ -272,9 +273,9 @@ class CheckpointFolder:
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Weights that can change and stored buffers, by name; a shared weight (a head tied to its embedding) once.
+    """Trainable weights and persistent buffers, by name; a shared weight (a head tied to its embedding) once.
 
-    Frozen weights are those of the base model, to the bit: nothing need be stored.
+    Frozen weights are exactly those of the base model, so they are not stored.
     """
     unique: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -284,7 +285,7 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def restore_model(model: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Puts tensors into the model's own, in place.
+    """Copies tensors into the model's own, in place.
 
     Raises:
         ValueError: They are not those of the model.
@@ -294,7 +295,7 @@ def restore_model(model: nn.Module, tensors: Iterable[tuple[str, Tensor]]) -> No
     for name, tensor in tensors:
         sizes[name] = tensor.shape
         if name in wanted and wanted[name].shape == tensor.shape:
-            # Into the tensors that are there: the optimizer, and every module that shares them, hold on to these.
+            # Into the existing tensors, since the optimizer and all modules that share them refer to these.
             wanted[name].copy_(tensor)
     _check_names(wanted, sizes)
 
@@ -308,14 +309,14 @@ def _check_names(wanted: Mapping[str, Tensor], stored: Mapping[str, torch.Size])
 
 
 def read_tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
-    """One tensor after the other, each in memory of its own rather than a view of the mapped file."""
+    """One tensor after the other, each copied rather than a view of the mapped file."""
     with safetensors.safe_open(file, framework="pt") as handle:
         for name in handle.keys():  # noqa: SIM118 - not a mapping
             yield name, handle.get_tensor(name).clone()
 
 
 def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors takes them."""
+    """The tensors as safetensors requires them."""
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

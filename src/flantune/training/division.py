@@ -1,4 +1,4 @@
-"""Divides one optimizer step among processes: which micro-batches each one runs, and the results put together."""
+"""Divides one optimizer step among processes: which micro-batches each one runs, and how results are combined."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """What one process does of a step.
+    """One process's part of a step.
 
     Attributes:
-        batch: The whole step's micro-batches, perhaps with one more that adds nothing.
-        numbers: Which of them to run here, in order.
+        batch: The whole step's micro-batches, possibly with an additional one without loss.
+        numbers: The numbers of those to run here, in order.
         balance: Mean work of the processes over the work of the busiest.
     """
 
@@ -36,15 +36,15 @@ class Division:
 
 
 def divide(batch: Batch, processes: Processes, *, hidden_size: int, is_padded: bool, in_rounds: bool) -> Division:
-    """This process's part of a step; every process works out all parts by itself, so nothing is sent.
+    """This process's part of a step; every process computes all parts itself, without communication.
 
     Args:
         batch: The step.
-        processes: Who shares it.
+        processes: The processes that share it.
         hidden_size: Of the model, for the cost of attention.
         is_padded: Whether the model computes padding.
-        in_rounds: All run the same number of passes, since each gathers weights from all: a process with one
-            micro-batch fewer runs one without loss.
+        in_rounds: All processes run the same number of passes, since each pass gathers weights from all: a process with
+            one micro-batch fewer runs one without loss.
     """
     if processes.count == 1:
         return Division(batch=batch, numbers=range(len(batch.packs)))
@@ -62,7 +62,7 @@ def check_same(batch: Batch, processes: Processes) -> None:
     """Makes sure that all processes made the same batch.
 
     Raises:
-        TrainingError: They did not, so their data differ.
+        TrainingError: They did not, so their data differs.
     """
     mine = np.array([batch.next_cursor, len(batch.tasks)], dtype=np.float64)
     if (processes.total(mine) != processes.count * mine).any():
@@ -78,7 +78,7 @@ def sum_up(found: StepLoss, processes: Processes) -> StepLoss:
 
 
 def hidden_size(model: PreTrainedModel) -> int:
-    """Width of a model's layers, under whatever name its config has it."""
+    """Width of a model's layers, under any of the names that configs use."""
     config = model.config.get_text_config()
     names = ("hidden_size", "d_model", "n_embd")
     return next((int(width) for name in names if (width := getattr(config, name, None))), HIDDEN_SIZE)

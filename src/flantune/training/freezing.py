@@ -1,4 +1,4 @@
-"""Weights that tuning does not change, chosen by a few words or by name."""
+"""Weights that tuning does not change, chosen by keyword or by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flantune.errors import TrainingError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# How architectures call their stack of layers.
+# Names of the stack of layers in different architectures.
 _STACKS = ("layers", "layer", "h", "block", "blocks")
 _LAYERS = re.compile(r"(?:(encoder|decoder)\.)?layers\.(\d+)(?:-(\d+))?")
 _WORDS = ("embeddings", "head", "norms", "encoder", "decoder")
@@ -28,16 +28,16 @@ class FreezeError(TrainingError):
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
-    """Freezes the weights that any of the patterns means; returns their names.
+    """Freezes the weights that match any of the patterns; returns their names.
 
     Args:
-        model: Its weights lose ``requires_grad``; those without it already stay so.
+        model: The weights lose ``requires_grad``; those already without it stay so.
         patterns: "embeddings" (of tokens and positions; a head that shares them is frozen with them), "head", "norms",
             "encoder", "decoder", "layers.3", "layers.0-5", "encoder.layers.0-5"; or a weight's or module's name, in
-            which ``*`` stands for anything.
+            which ``*`` matches anything.
 
     Raises:
-        FreezeError: A pattern means no weight of this model, or nothing is left to train.
+        FreezeError: A pattern matches no weight of this model, or nothing is left to train.
     """
     frozen = meant_by(model, patterns)
     weights = dict(model.named_parameters())
@@ -52,10 +52,10 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
 
 
 def meant_by(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
-    """The names of the weights that any of the patterns means.
+    """The names of the weights that match any of the patterns.
 
     Raises:
-        FreezeError: A pattern means no weight of this model.
+        FreezeError: A pattern matches no weight of this model.
     """
     weights = dict(model.named_parameters())
     return frozenset[str]().union(*(_meant(model, weights, pattern) for pattern in patterns))

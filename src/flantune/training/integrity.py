@@ -1,4 +1,4 @@
-"""Whether a folder still holds what was written there: size and checksum of every file, in a file of its own."""
+"""Whether a folder is unchanged: size and checksum of every file, in a separate file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _CHUNK = 2**22
 def record_of(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     """Size and CRC-32 of files by name, to compare with later.
 
-    This looks for accidents (a file cut short, a flipped bit), so a checksum that runs at the speed of
-    memory is enough: it sees every run of up to 32 wrong bits, and all but one in four billion of other faults.
+    This detects accidents (a truncated file, a flipped bit), so a checksum that runs at the speed of memory is enough:
+    it detects every run of up to 32 wrong bits, and all but one in four billion of other faults.
 
     Raises:
         OSError: A file cannot be read.
@@ -25,18 +25,18 @@ def record_of(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def write_record(folder: Path, record: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the record of a folder's files beside them, with a checksum of its own."""
+    """Writes the record of a folder's files beside them, with its own checksum."""
     content = {"files": dict(record), "crc32": _own_checksum(record)}
     (folder / MANIFEST).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def damage_of(folder: Path, *, share: int = 0, shares: int = 1) -> str:
-    """What is wrong with the files of a folder, in words; empty when they are as they were written.
+    """What is wrong with the files of a folder, in words; empty if they are unchanged.
 
     Args:
-        folder: Has a record.
-        share: Look at this part of the files only.
-        shares: How many parts there are: one per process, say.
+        folder: A folder with a record.
+        share: Check only this part of the files.
+        shares: Number of parts: one per process, say.
     """
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Ctrl-C (and SIGTERM) that waits for the end of the step, so that there is always something whole to save."""
+"""Ctrl-C (and SIGTERM) that waits for the end of the step, so that the state can be saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Interrupt:
 
     Attributes:
         is_requested: Ctrl-C was pressed, or SIGTERM came.
-        is_whole: The weights and the run's state are of the same step.
+        is_whole: The weights and the run's state belong to the same step.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,15 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt(*, is_alone: bool = True) -> Iterator[Interrupt]:
-    """Within the block, the first Ctrl-C or SIGTERM is only noted; a second one interrupts at once.
+    """Within the block, the first Ctrl-C or SIGTERM is only recorded; a second one interrupts immediately.
 
-    SIGTERM is what a cluster sends before it takes a machine away. A thread other than the main one never gets a
-    signal; there, and where the caller has a handler of its own, nothing is changed.
+    Clusters send SIGTERM before they take a machine away. Threads other than the main one never get signals; there, and
+    if the caller has its own handler, nothing is changed.
 
     Args:
-        is_alone: False for one of several processes: all stop at the same step, so a second Ctrl-C (a launcher passes
-            on what the terminal sent already) changes nothing, and SIGTERM, by which a launcher ends those that are
-            left, ends at once.
+        is_alone: False for one of several processes: all stop at the same step, so a second Ctrl-C (a launcher also
+            forwards the terminal's) is ignored, and SIGTERM, with which a launcher ends remaining processes, ends them
+            immediately.
     """
     interrupt = Interrupt()
 

@@ -1,4 +1,4 @@
-"""Metrics on disk: one line per logged step, with neither gap nor repeat however often the run was stopped."""
+"""Metrics on disk: one line per logged step, without gaps or repetitions however often the run is stopped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class MetricsLog:
     """Appends to ``metrics.jsonl``."""
 
     def __init__(self, folder: Path, *, after: int, note: Callable[[str], None] = lambda _: None) -> None:
-        """Continues the log of a run after a step: lines that a killed process wrote beyond it are removed.
+        """Continues the log of a run after a step; later lines, by a killed process, are removed.
 
         Args:
-            folder: Where the log is.
+            folder: Folder of the log.
             after: The last step that is kept.
-            note: Told when damaged lines are left out.
+            note: Called if damaged lines are skipped.
 
         Raises:
             TrainingError: The folder cannot be written.
@@ -46,7 +46,7 @@ class MetricsLog:
             self._file.flush()
 
     def flush(self) -> None:
-        """Makes sure that all lines are on the disk, before a checkpoint says that they are.
+        """Makes sure that all lines are on the disk before a checkpoint relies on them.
 
         Raises:
             TrainingError: The disk is full.
@@ -56,21 +56,21 @@ class MetricsLog:
 
     def close(self) -> None:
         """Closes the file."""
-        # What a full disk still holds back was reported when it was written.
+        # A full disk was reported when the line was written.
         with suppress(OSError):
             self._file.close()
 
 
 def read_metrics(path: Path, *, up_to: int) -> tuple[list[MetricsLine], int]:
-    """The whole lines of a metrics file with steps up to one, and how many others were damaged.
+    """The valid lines of a metrics file up to a step, and the number of damaged ones.
 
-    A last line that was torn by a kill is not counted: its step is taken again.
+    An incomplete last line, after a kill, is not counted: its step is repeated.
     """
     if not path.is_file():
         return [], 0
     lines: list[MetricsLine] = []
     broken = torn = 0
-    # Not splitlines: a task's name may hold what Unicode takes for the end of a line, and JSON does not.
+    # Not splitlines: a task's name may contain Unicode line separators, which JSON does not escape.
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         if not text:
             continue

@@ -1,4 +1,4 @@
-"""The training loop: from batches to a tuned model, through any number of stops."""
+"""The training loop: from batches to a tuned model, across any number of interruptions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BatchStream(Protocol):
     """Batches as a function of a cursor."""
 
     def iterate(self, cursor: int) -> Iterator[Batch]:
-        """All batches from a cursor on; each begins where the one before it ended."""
+        """All batches from a cursor on; each begins where the previous one ended."""
 
 
 def tune(
@@ -68,36 +68,36 @@ def tune(
     measure: Callable[[int], Mapping[str, float]] | None = None,
     note: Callable[[str], None] = warn,
 ) -> TuningSummary:
-    """Tunes the model in place. The same call again resumes a stopped one, exactly to the bit.
+    """Tunes the model in place. Repeating the call resumes a stopped run, bit for bit.
 
     The model after the last step is the result, or with ``keep = "best-dev"`` the one for which ``measure`` found the
-    lowest loss: no held-out task influences it (this function cannot even see one).
-    For a finished run it returns at once, with the tuned weights in the model.
+    lowest loss: no held-out task influences it (this function has no access to any).
+    For a finished run it returns immediately, with the tuned weights in the model.
 
-    Under ``torchrun`` every process makes this same call: they share each step's micro-batches and end with the same
-    weights. The first one alone writes; ``folder`` must lie where all of them can read it.
+    Under ``torchrun`` every process makes this call: they share each step's micro-batches and end with the same
+    weights. Only the first one writes; all of them must be able to read ``folder``.
 
     Args:
-        lm: Model with float32 weights; its ``compute_dtype`` decides about bfloat16 arithmetic.
-        batches: Where the prompts come from.
+        lm: Model with float32 weights; its ``compute_dtype`` selects bfloat16 arithmetic.
+        batches: Yields the prompts.
         settings: Steps, optimizer, schedule and so on.
         folder: Gets ``checkpoints/`` and ``metrics.jsonl``.
-        seed: Of the dropout; the draws have their own.
-        fingerprint: Of everything that shapes the weights and is not in ``settings``; a checkpoint with another is not
-            touched.
-        progress: Told after each step (in the first process).
+        seed: Seed of the dropout; the draws have their own.
+        fingerprint: Of everything that determines the weights and is not in ``settings``; a checkpoint with a different
+            one is not touched.
+        progress: Called after each step (in the first process).
         clusters: Clusters of each task, for losses by cluster.
-        measure: Called with the step every ``settings.measure_every`` steps, in every process, with the model as it is
-            then and without dropout; what it finds goes into that step's metrics line and nowhere else.
-        note: Told (in the first process) what the user should know: that a checkpoint is damaged, or that the model
+        measure: Called with the step every ``settings.measure_every`` steps, in every process, with the current model
+            and without dropout; its result only goes into that step's metrics line.
+        note: Called (in the first process) with messages for the user: that a checkpoint is damaged, or that the model
             cannot be compiled. By default a Python warning.
 
     Returns:
-        The run in numbers, all starts together.
+        A summary of the run, over all its starts.
 
     Raises:
-        TrainingError: The loss is not finite, the disk is full, or the folder holds another run's checkpoints, or
-            damaged ones only.
+        TrainingError: The loss is not finite, the disk is full, or the folder has another run's checkpoints, or only
+            damaged ones.
         KeyboardInterrupt: Ctrl-C, after a checkpoint was written.
 
     Paper: FLAN 2021, section 2.4.
@@ -119,7 +119,7 @@ def tune(
                     ready.interrupt.is_whole = True
                     if progress is not None and tuning.processes.is_first:
                         progress(state.progress(window, steps=settings.steps, start=start))
-                    # Pressed in one process, it stops all at the same step.
+                    # Pressed in one process, it stops all of them at the same step.
                     if tuning.processes.any(ready.interrupt.is_requested):
                         raise KeyboardInterrupt
             except KeyboardInterrupt:
@@ -133,7 +133,7 @@ def tune(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Tuning:
-    """What every step of one run needs."""
+    """Everything that the steps of a run need."""
 
     lm: LanguageModel
     optimizer: torch.optim.Optimizer
@@ -151,7 +151,7 @@ class _Tuning:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Ready:
-    """What is open while steps are taken."""
+    """The resources that are open during the steps."""
 
     log: MetricsLog | None
     interrupt: Interrupt
@@ -169,7 +169,7 @@ def _set_up(
     measure: Callable[[int], Mapping[str, float]] | None,
     note: Callable[[str], None],
 ) -> Iterator[_Tuning]:
-    """What steps are taken with; after the last one the model has the tuned weights, also where they lay in parts."""
+    """Prepares the steps; after the last one the model has the tuned weights, even if they were sharded."""
     check_float32(lm.model)
     check_inputs_weight(
         settings, family=lm.family, reads_both_ways=lm.reads_both_ways, has_virtual_tokens=bool(lm.prefix_tokens)
@@ -218,7 +218,7 @@ def _set_up(
 
 
 def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Callable[[str], None]) -> None:
-    """Reports settings that this model or machine cannot follow, where that changes no result."""
+    """Reports settings that this model or machine does not support, if that does not change results."""
     if settings.compile and (reason := why_not_compiled(lm)):
         note(f"the model is not compiled: {reason}")
     is_meant = lm.device.type == "cpu" or lm.compute_dtype == torch.bfloat16
@@ -227,7 +227,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:
-    # A second of imports that one process can do without.
+    # Saves a single process a second of imports.
     from flantune.training.sharding import shard, sharded_optimizer
 
     sharded = shard(lm)
@@ -240,7 +240,7 @@ def _optimizer(lm: LanguageModel, settings: TrainingSettings) -> torch.optim.Opt
 
 @contextmanager
 def _ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]:
-    """Opens the log, makes the model train and repeat itself, and holds Ctrl-C back."""
+    """Opens the log, sets the model to deterministic training, and defers Ctrl-C."""
     settings, alone = tuning.settings, tuning.processes.count == 1
     with ExitStack() as stack:
         log = None
@@ -250,13 +250,13 @@ def _ready(tuning: _Tuning, folder: Path, *, step: int) -> Iterator[_Ready]:
         recomputes = settings.activation_checkpointing
         stack.enter_context(dropout(tuning.lm.model, settings.dropout, recomputes=recomputes))
         if tuning.sharded is None:
-            # A compiled pass takes half a minute to prepare: the model is tried as it is.
+            # Compiling takes half a minute, so the uncompiled model is tested.
             check_tuning(tuning.lm, form=None if settings.compile else tuning.form, is_still=settings.dropout == 0.0)
         yield _Ready(log=log, interrupt=stack.enter_context(deferred_interrupt(is_alone=alone)))
 
 
 def _take_step(tuning: _Tuning, stream: Iterator[Batch], *, state: TuningState, interrupt: Interrupt) -> Step:
-    """One optimizer step: wait for a batch, sum its gradient over all processes, clip it, change the weights."""
+    """One optimizer step: wait for a batch, sum its gradient over all processes, clip it, update the weights."""
     number = state.step + 1
     began = time.perf_counter()
     batch = next(stream, None)
@@ -330,7 +330,7 @@ def _clip(tuning: _Tuning) -> float:
 
 
 def _record(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> TuningState:
-    """Writes the metrics line and the checkpoint that are due, in this order: a checkpoint vouches for its lines."""
+    """Writes the metrics line, then the checkpoint, that are due; a checkpoint relies on its lines."""
     settings = tuning.settings
     measured = _measure(tuning, state) if _is_due(state, settings.measure_every, settings) else None
     if measured is not None:
@@ -358,7 +358,7 @@ def _is_due(state: TuningState, every: int, settings: TrainingSettings) -> bool:
 
 
 def _measure(tuning: _Tuning, state: TuningState) -> dict[str, float] | None:
-    """What the caller measures on the model as it is; its weights are kept where these are to be the best."""
+    """Calls ``measure`` on the current model; saves its weights if they are the best so far."""
     if tuning.measure is None:
         return None
     sharded = tuning.sharded
@@ -379,7 +379,7 @@ def _save(tuning: _Tuning, state: TuningState, log: MetricsLog | None) -> Tuning
 
 @contextmanager
 def _closed_at_end(stream: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """Stops a generator's background work when the run ends, however it ends."""
+    """Stops a generator's background work at the end of the run, however it ends."""
     try:
         yield stream
     finally:

@@ -1,4 +1,4 @@
-"""The loss of an optimizer step and its gradient: the same however the step is cut into micro-batches."""
+"""The loss of an optimizer step and its gradient: the same for any division of the step into micro-batches."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 PackScores = Callable[["Pack"], "TargetScores"]
-"""A pack → what the model thinks of each of its target tokens, with gradient."""
+"""A pack → the model's scores of each of its target tokens, with gradient."""
 
 
 class BeforePack(Protocol):
     """Called before each forward pass with the number of the micro-batch in its step."""
 
     def __call__(self, number: int, /) -> None:
-        """Puts random numbers, say, where this micro-batch needs them."""
+        """Sets up the random numbers of this micro-batch, for example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,9 @@ class StepLoss:
         weighted_loss: What is differentiated: the weighted sum over the step, z-loss included.
         item_nll: Negative log-likelihood of each item, summed over its tokens, [items].
         item_tokens: Target tokens of each item, [items].
-        item_inputs_nll: Negative log-likelihood of the tokens of each item's inputs, [items]; empty where they carry
-            no loss.
-        inputs_tokens: How many of these tokens there are in the step.
+        item_inputs_nll: Negative log-likelihood of the tokens of each item's inputs, [items]; empty if they carry no
+            loss.
+        inputs_tokens: The number of these tokens in the step.
     """
 
     weighted_loss: float
@@ -56,17 +56,17 @@ class StepLoss:
 
     @property
     def loss(self) -> float:
-        """Nats a target token, over the whole step, whatever the weighting: comparable between runs."""
+        """Nats per target token, over the whole step, independent of the weighting, so comparable between runs."""
         return float(self.item_nll.sum() / self.item_tokens.sum())
 
     @property
     def inputs(self) -> TaskLoss:
-        """The same of the inputs, where they carry loss."""
+        """The same for the inputs, if they carry loss."""
         return TaskLoss(nll=float(self.item_inputs_nll.sum()), target_tokens=self.inputs_tokens)
 
     @property
     def bad_items(self) -> list[int]:
-        """Items whose loss is not a number."""
+        """Items whose loss is NaN or infinite."""
         is_bad = ~np.isfinite(self.item_nll)
         if self.item_inputs_nll.size:
             is_bad |= ~np.isfinite(self.item_inputs_nll)
@@ -74,7 +74,7 @@ class StepLoss:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number is one."""
+        """Whether every number is finite."""
         return not self.bad_items and bool(np.isfinite(self.weighted_loss))
 
 
@@ -94,20 +94,20 @@ def accumulate_gradient(
 
     The loss is Σ w · (−log p + z_loss · log²Z) over the target tokens of the step, where with label smoothing −log p is
     (1 − ε) · −log p plus ε times the mean of −log q over all tokens of the vocabulary. The weights w sum to 1 over the
-    whole step and are known before the first backward pass: a mean of micro-batch means would weigh a token by how few
-    others its micro-batch happens to hold. Where inputs carry loss, each of their tokens is a term too, with
+    whole step and are known before the first backward pass: a mean of micro-batch means would give a token more weight
+    the fewer others its micro-batch has. If inputs carry loss, each of their tokens is a term too, with
     ``inputs_weight`` times the w that it would have as a token of its prompt's target.
 
     Args:
-        batch: All micro-batches of the step, those of other processes too.
-        scores: Runs the model; with its log-sum-exp when there is a z-loss.
-        device: Where the scores lie.
-        weighting: What counts the same; by "token" the loss is nats a target token.
+        batch: All micro-batches of the step, including those of other processes.
+        scores: Runs the model; returns the log-sum-exp too if there is a z-loss.
+        device: The device of the scores.
+        weighting: What has equal weight; with "token" the loss is in nats per target token.
         z_loss: Factor of the squared log-sum-exp.
-        inputs_weight: What a token of the inputs weighs beside one of the targets (decoder-only).
+        inputs_weight: Weight of an input token relative to a target token (decoder-only).
         label_smoothing: The ε of label smoothing.
-        numbers: Which micro-batches to run here; the rest is for other processes, whose results add up with these.
-        before_pack: Told the number of each micro-batch before it runs.
+        numbers: Which micro-batches to run here; the others are run by other processes, whose results are added.
+        before_pack: Called with the number of each micro-batch before it runs.
 
     Returns:
         The sums over the micro-batches that were run here.
@@ -115,7 +115,7 @@ def accumulate_gradient(
     Raises:
         TrainingError: The batch has no target token.
 
-    Paper: FLAN 2021, section 2.4 (tokens of a batch count alike); z-loss: PaLM 2022, section 5.
+    Paper: FLAN 2021, section 2.4 (all tokens of a batch have equal weight); z-loss: PaLM 2022, section 5.
     """
     tokens = item_tokens(batch)
     whole = asked_whole(batch) if inputs_weight else batch
@@ -135,7 +135,7 @@ def accumulate_gradient(
         loss = (_token_losses(found, z_loss, label_smoothing) * each).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         waiting.append((count, pack.targets.item, found.logprobs.detach(), loss.detach()))
-    # Read at the end, so that an accelerator is not waited for between micro-batches.
+    # Read at the end, so as not to wait for an accelerator between micro-batches.
     for count, item, logprobs, loss in waiting:
         values = logprobs.cpu().numpy().astype(np.float64)
         nll -= np.bincount(item[:count], weights=values[:count], minlength=len(nll))
@@ -152,7 +152,7 @@ def accumulate_gradient(
 
 
 def _token_losses(found: TargetScores, z_loss: float, label_smoothing: float) -> Tensor:
-    """Loss of each target token before it is weighed, [n]."""
+    """Loss of each target token before weighting, [n]."""
     logprobs: Tensor = found.logprobs
     if label_smoothing:
         if found.mean_logprob is None:
@@ -183,7 +183,7 @@ def item_tokens(batch: Batch) -> Int[NDArray[np.int64], " items"]:
 def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]:
     """The step's loss and tokens by task; tasks with no target token in the step are absent.
 
-    Items whose loss is not a number are left out; ``find_nonfinite`` tells of them.
+    Items whose loss is not finite are left out; ``find_nonfinite`` reports them.
 
     >>> found = StepLoss(weighted_loss=1.0, item_nll=np.array([1.0, 2.0, 3.0]), item_tokens=np.array([1, 2, 3]))
     >>> loss_by_task(found, ("rte", "boolq", "rte"))["rte"]
@@ -198,7 +198,7 @@ def loss_by_task(found: StepLoss, tasks: tuple[str, ...]) -> dict[str, TaskLoss]
 
 
 def find_nonfinite(found: StepLoss, grad_norm: float, *, step: int, batch: Batch) -> NonFinite | None:
-    """What in a step is not a finite number, before its gradient spoils every weight; None when all is."""
+    """What is not finite in a step, before its gradient corrupts every weight; None if everything is finite."""
     if found.is_finite and np.isfinite(grad_norm):
         return None
     rows: dict[str, list[int]] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanLoss:
-    """Loss of some target tokens, in nats a token; None where it is not a number."""
+    """Loss of some target tokens, in nats per token; None if it is not a number."""
 
     loss: float | None
     target_tokens: int
@@ -16,13 +16,13 @@ class MeanLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsLine:
-    """The steps since the line before; ``docs/training.md`` says what each number means.
+    """The steps since the previous line; ``docs/training.md`` says what each number means.
 
     Attributes:
         tasks: Loss by task; ``clusters``: the same by cluster.
-        measured: Accuracy and loss on dev rows, where somebody looked.
-        inputs_loss: Nats a token of the inputs, where they carry loss; ``loss`` is of the targets alone.
-        inputs_tokens: The tokens that it is over.
+        measured: Accuracy and loss on dev rows, if measured.
+        inputs_loss: Nats per input token, if they carry loss; ``loss`` is only of the targets.
+        inputs_tokens: The number of these tokens.
     """
 
     step: int

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def build_optimizer(
     model: nn.Module, settings: TrainingSettings, *, rate_factors: Mapping[str, float] | None = None
 ) -> torch.optim.Optimizer:
-    """The optimizer a run file names, over every weight of the model that can change.
+    """The optimizer that a run file names, for all trainable weights of the model.
 
     Args:
         model: The model.
         settings: Which optimizer.
-        rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
+        rate_factors: Factor of a weight's learning rate, by name; 1 if absent.
 
     Raises:
-        TrainingError: The optimizer of bitsandbytes is asked for, which is not installed.
+        TrainingError: The optimizer of bitsandbytes is requested but not installed.
 
     Paper: FLAN 2021, section 2.4 (Adafactor).
     """
@@ -57,7 +57,7 @@ def build_optimizer(
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that can change, by name; a shared weight once, under its first name."""
+    """The trainable weights, by name; a shared weight once, under its first name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -66,9 +66,9 @@ def weight_decay_groups(
 ) -> list[dict[str, Any]]:
     """Two parameter groups: weights that decay, and those that do not.
 
-    By default only matrices decay. Norms and biases set a scale, which decay would only fight. Embeddings are left
-    alone since a word that the tuning data lack gets no gradient: nothing but the decay would move it, and it would
-    fade. A head that shares the embedding's weight is left alone with it.
+    By default only matrices decay. Norms and biases set a scale, which decay would work against. Embeddings do not
+    decay, since a word that is absent from the tuning data gets no gradient: only the decay would change it, and it
+    would fade. A head that shares the embedding's weight does not decay either.
     """
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     groups: dict[bool, list[tuple[str, nn.Parameter]]] = {True: [], False: []}
@@ -79,7 +79,7 @@ def weight_decay_groups(
 
 
 def _by_rate(groups: list[dict[str, Any]], factors: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The groups divided further, so that all weights of one learn at one rate."""
+    """The groups subdivided, so that all weights of a group have the same rate."""
     divided = []
     for group in groups:
         by_factor: dict[float, list[tuple[str, nn.Parameter]]] = {}
@@ -98,10 +98,10 @@ def _kind(name: str, weight: nn.Parameter, embeddings: Collection[int]) -> str:
 
 
 def check_float32(model: nn.Module) -> None:
-    """Refuses weights that a small step would leave unchanged, or that overflow.
+    """Refuses weights in a dtype in which small steps are lost, or which overflows.
 
     Raises:
-        TrainingError: A weight that is to change is not float32. In bfloat16 a step of less than 1/512 of a weight is
+        TrainingError: A trainable weight is not float32. In bfloat16 a step of less than 1/512 of a weight is
             rounded away; in float16 T5 models overflow.
     """
     wrong = {name: weight.dtype for name, weight in trainable(model).items() if weight.dtype != torch.float32}
@@ -112,7 +112,7 @@ def check_float32(model: nn.Module) -> None:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step, for every group; some learn several times as fast."""
+    """Sets the rate of the next step for every group, some with a factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("rate_factor", 1.0)
 
@@ -128,11 +128,11 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what ``optimizer_tensors`` gave.
+    """Restores what ``optimizer_tensors`` returned.
 
     Raises:
         TrainingError: A tensor belongs to no weight of this model.
-        ValueError: They are not of this kind of optimizer.
+        ValueError: They are not from this kind of optimizer.
     """
     weights = trainable(model)
     states: dict[str, dict[str, Tensor]] = {}

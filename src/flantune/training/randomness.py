@@ -1,4 +1,4 @@
-"""Randomness and determinism of the forward and backward pass, with nothing to store between steps."""
+"""Randomness and determinism of the forward and backward pass, with no state to store between steps."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from flantune.system.keyed_random import stream_key
 def seed_micro_batch(seed: int, *, step: int, number: int) -> None:
     """Seeds PyTorch's random numbers for this micro-batch of this step.
 
-    Dropout depends on (seed, step, micro-batch) alone, so a resumed run needs no stored generator state.
+    Dropout depends only on (seed, step, micro-batch), so a resumed run needs no stored generator state.
     """
     words = np.random.SeedSequence([seed, step, number]).generate_state(2, np.uint32)
     torch.manual_seed(int(words[0]) << 32 | int(words[1]))
 
 
 def embedding_noise(alpha: float, *, seed: int, step: int) -> EmbeddingNoise | None:
-    """The noise of a step, which depends on (seed, step) alone; None where there is none."""
+    """The noise of a step, which depends only on (seed, step); None if there is none."""
     return EmbeddingNoise(alpha=alpha, key=stream_key(seed, "embedding noise", step)) if alpha else None
 
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Within the block, the same arrays give the same bits; outside, PyTorch's global state is as it was.
+    """Within the block, the same arrays give the same bits; afterwards PyTorch's global state is restored.
 
-    Without it, the backward pass of "take these positions" adds up in whatever order the threads arrive. Operations
-    that have no deterministic form on some accelerator warn and go on.
+    Without it, the backward pass of indexing adds up in whatever order the threads arrive. Operations without a
+    deterministic form on some accelerator warn and continue.
     """
     was_on, was_warning = torch.are_deterministic_algorithms_enabled(), _warns_only()
     was_filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with own_chance(device):
         try:
             torch.use_deterministic_algorithms(True, warn_only=True)
-            # Only there to find reads of unset memory; it costs a write of every new tensor.
+            # Only useful for finding reads of uninitialized memory, at the cost of writing every new tensor.
             deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             yield
         finally:
@@ -51,19 +51,18 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) -> Iterator[None]:
-    """Within the block, the model trains with this dropout (None: its own); afterwards it is back in evaluation mode.
+    """Within the block, the model trains with this dropout (None: its own); afterwards it is in evaluation mode again.
 
-    Sets every ``nn.Dropout`` and the numbers that attention layers keep for themselves (``attention_dropout`` of
-    Llama, ``dropout`` of T5). The config is left alone: what is saved is the model that was given.
+    Sets every ``nn.Dropout`` and the values that attention layers store (``attention_dropout`` of Llama, ``dropout`` of
+    T5). The config is not changed, so the saved model keeps its own.
 
-    With 0, nothing is random: the model computes what it computes when it is measured, so that layers left out by
-    chance (M2M100, OPT), jitter of routers (Switch, Mixtral) and whatever else a model draws in training are off, too,
-    without anybody knowing its name.
+    With 0, nothing is random: the model computes the same as in evaluation, so that layer dropout (M2M100, OPT), router
+    jitter (Switch, Mixtral) and any other randomness in training are off too, without a list of their names.
 
     Args:
         model: The model.
-        share: Of what is left out.
-        recomputes: Layers compute their activations again, which they do in training mode only.
+        share: The share that is dropped.
+        recomputes: Layers recompute their activations, which they only do in training mode.
     """
     found = [] if share is None else list(_dropout_settings(model))
     if share == 0.0:
@@ -84,18 +83,18 @@ def dropout(model: nn.Module, share: float | None, *, recomputes: bool = False) 
 
 @contextmanager
 def undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block, the model is as when it is measured; afterwards it trains on as if nothing had been."""
+    """Within the block, the model is in evaluation mode; afterwards training continues unaffected."""
     with own_chance(device), torch.no_grad(), in_mode(model, training=False):
         yield
 
 
 def _that_recompute(model: nn.Module) -> list[nn.Module]:
-    """The modules that ask themselves whether they train before they compute again: layers, or what holds them."""
+    """The modules that check their training mode before recomputing: layers, or their containers."""
     return [module for module in model.modules() if hasattr(module, "gradient_checkpointing")]
 
 
 def _random_numbers(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """The shares and sizes of chance that a module keeps for itself, not for its parts."""
+    """The random shares and sizes stored in a module itself, not in its submodules."""
     for name, value in vars(module).items():
         if isinstance(value, float) and any(word in name for word in ("drop", "jitter", "noise")):
             yield module, name

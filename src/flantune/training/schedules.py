@@ -1,4 +1,4 @@
-"""The learning rate of each step, as a pure function: there is nothing to store or resume."""
+"""The learning rate of each step, as a pure function, with no state to store or resume."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """The rate of one optimizer step.
 
-    The warm-up reaches the peak at step ``warmup_steps``; the step after it is the first of the schedule proper. No
-    step has the rate 0, which would waste it: "linear" and "cosine" would get there one step after the last.
+    The warm-up reaches the peak at step ``warmup_steps``; the next step is the first of the actual schedule. No step
+    has the rate 0, which would waste it: "linear" and "cosine" would reach it one step after the last.
 
     Args:
         step: Number of the step, counted from 1.
@@ -24,8 +24,8 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     >>> [learning_rate(step, settings) for step in range(1, 7)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
 
-    "inverse_sqrt" holds the peak up to step ``inverse_sqrt_after`` and then falls as 1/√step. With a peak of 0.01 and
-    10,000 steps it is min(0.01, 1/√step): what T5 was pretrained with, and Adafactor's relative step size.
+    "inverse_sqrt" keeps the peak up to step ``inverse_sqrt_after`` and then falls as 1/√step. With a peak of 0.01 and
+    10,000 steps it is min(0.01, 1/√step): the schedule of T5's pretraining, and Adafactor's relative step size.
 
     >>> settings = TrainingSettings(schedule="inverse_sqrt", learning_rate=0.01)
     >>> [round(learning_rate(step, settings), 5) for step in (1, 10_000, 40_000)]

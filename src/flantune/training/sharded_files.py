@@ -1,7 +1,7 @@
-"""Checkpoints of a model in parts: every process writes and reads its own share of each tensor, as safetensors.
+"""Checkpoints of a sharded model: every process writes and reads its own share of each tensor, as safetensors.
 
-PyTorch's distributed checkpoint does the work, with the storage that writes safetensors. Its default storage is left
-alone: it keeps its table of contents as a pickle, and reading one runs whatever code it holds.
+This uses PyTorch's distributed checkpoint, with the storage that writes safetensors. Its default storage is not used:
+it keeps its table of contents as a pickle, and reading one runs any code in it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_parts(folder: Path, tensors: Mapping[str, Tensor]) -> list[Path]:
 
 
 def read_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Fills this process's share of the tensors, however many processes wrote them; all processes must call it.
+    """Fills this process's share of the tensors, written by any number of processes; all processes must call it.
 
     Raises:
         OSError: Some process could not read; raised in all.
@@ -51,7 +51,7 @@ def read_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_assembled(folder: Path) -> dict[str, Tensor]:
-    """All tensors, whole, whoever wrote which part; needs no other process.
+    """All tensors, assembled from parts of any division; needs no other process.
 
     Raises:
         OSError: The files cannot be read.
@@ -63,7 +63,7 @@ def read_assembled(folder: Path) -> dict[str, Tensor]:
 
 
 def stored_tensors(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Name, whole shape and type of everything in a checkpoint, in parts or not."""
+    """Name, full shape and type of everything in a checkpoint, sharded or not."""
     found = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
     return {
         name: (entry.size, entry.properties.dtype)
@@ -75,13 +75,13 @@ def stored_tensors(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
 def empty_state(
     folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, *, apart_from: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Room for the optimizer's state in a checkpoint: cut like its weight where it has the weight's rows.
+    """Empty tensors for the optimizer's state in a checkpoint: sharded like the weight if it has the weight's rows.
 
     Args:
         folder: The checkpoint.
         weights: By name.
-        optimizer: One that gathers keeps its state whole.
-        apart_from: What the checkpoint holds besides.
+        optimizer: The optimizer; one that gathers keeps its state unsharded.
+        apart_from: Other contents of the checkpoint.
     """
     is_whole = isinstance(optimizer, Gathering)
     found: dict[str, Tensor] = {}
@@ -103,7 +103,7 @@ def _has_rows_of(weight: Tensor, size: torch.Size) -> bool:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """What went wrong in any process, as an error of the file system."""
+    """The failure of any process, as an OSError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""One model in parts: each process keeps a share of every weight, gradient and optimizer state."""
+"""A sharded model: each process keeps a share of every weight, gradient and optimizer state."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sharded:
-    """A model whose weights are spread over all processes, beside the whole one it was made from.
+    """A model whose weights are sharded over all processes, with the whole model it was made from.
 
     Attributes:
-        lm: The model in parts. Its forward pass must go through ``scores``.
-        whole: The model it was made from. Its weights are empty until ``fill`` or ``filled``.
-        root: The module that gathers and lets go of weights around each pass.
+        lm: The sharded model. Its forward pass must go through ``scores``.
+        whole: The original model. Its weights are empty until ``fill`` or ``filled``.
+        root: The module that gathers and releases weights around each pass.
     """
 
     lm: LanguageModel
@@ -46,12 +46,12 @@ class Sharded:
     root: _Scoring
 
     def scores(self, pack: Pack, **asked: Any) -> TargetScores:
-        """``target_logprobs`` of the model; all processes must call it as often."""
+        """``target_logprobs`` of the model; all processes must call it equally often."""
         found: dict[str, Tensor] = self.root(pack, **asked)
         return TargetScores(**found)
 
     def fill(self) -> None:
-        """Gives the whole model the weights that the parts have now; all processes must call it."""
+        """Copies the current weights of the parts into the whole model; all processes must call it."""
         parts = dict(self.lm.model.named_parameters())
         for name, weight in self.whole.model.named_parameters():
             weight.data = whole_tensor(parts[name].detach())
@@ -71,22 +71,22 @@ class Sharded:
 
 
 def shard(lm: LanguageModel) -> Sharded:
-    """Spreads a model over all processes, layer by layer (FSDP2); the weights of the one that is given become empty.
+    """Shards a model over all processes, layer by layer (FSDP2); the weights of the given model become empty.
 
-    Each layer is gathered when a pass comes to it and let go of after it. Gradients are summed, not averaged: the
+    Each layer is gathered when a pass reaches it and released afterwards. Gradients are summed, not averaged: the
     divisor of the loss is that of the whole step.
     """
     twin = _twin(lm)
-    # What is found out about a model by trying is found out on whole weights, and remembered.
+    # Traits of a model are determined by trials on whole weights, and stored.
     find_head(twin)
     reads_lines(twin)
     find_narrowed(twin)
     root = _Scoring(twin)
-    # T5's layers hand on the bias of distances, which is a view of it; nobody changes that in place.
+    # T5's layers pass on the bias of distances, which is a view of it; nothing changes that in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
     mesh = init_device_mesh(lm.device.type, (dist.get_world_size(),))
     for layer in blocks_of(twin.model):
-        # Tables that a layer holds for others too (T5's first layer: the bias of distances) are gathered by themselves.
+        # Tables that a layer shares with others (T5's first layer: the bias of distances) are gathered separately.
         for table in [module for module in layer.modules() if isinstance(module, nn.Embedding)]:
             fully_shard(table, mesh=mesh)
         fully_shard(layer, mesh=mesh)
@@ -102,7 +102,7 @@ def shard(lm: LanguageModel) -> Sharded:
 
 
 def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimizer in a form that is right on parts of tensors.
+    """The optimizer in a form that is correct on sharded tensors.
 
     Raises:
         TrainingError: No optimizer of this kind can be sharded.
@@ -117,11 +117,11 @@ def sharded_optimizer(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer
 
 
 class Gathering(Weightwise):
-    """Runs an optimizer that looks at a whole tensor (its norm, means of its rows) on a model in parts.
+    """Runs an optimizer that needs whole tensors (norms, means of rows) on a sharded model.
 
-    One weight after the other is gathered with its gradient, changed, and cut again, the same in every process. So
-    the steps are those of one process to the bit, given the same gradients. The optimizer's state is whole in every
-    process: for Adafactor, whose state this is made for, a few vectors a matrix.
+    One weight after the other is gathered with its gradient, updated, and sharded again, identically in every process.
+    So the steps equal those of a single process bit for bit, given the same gradients. The optimizer's state is
+    unsharded in every process: for Adafactor, for which this is made, that is a few vectors per matrix.
     """
 
     def __init__(self, inner: torch.optim.Optimizer) -> None:
@@ -140,12 +140,12 @@ class Gathering(Weightwise):
 
 
 def whole_tensor(tensor: Tensor) -> Tensor:
-    """All parts of a tensor put together; all processes must call it. A whole tensor is returned as it is."""
+    """The assembled tensor; all processes must call it. A whole tensor is returned unchanged."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local_part(tensor: Tensor) -> Tensor:
-    """The part of a tensor that this process keeps; shares its memory."""
+    """This process's part of a tensor, as a view."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -154,12 +154,12 @@ def _own_part(whole: Tensor, *, like: Tensor) -> Tensor:
         return whole
     from torch.distributed.tensor import distribute_tensor
 
-    # No communication: every process has the whole already.
+    # No communication: every process already has the whole tensor.
     return local_part(distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None))
 
 
 class _Scoring(nn.Module):
-    """``target_logprobs`` as a module, since weights are gathered around a module's forward."""
+    """``target_logprobs`` as a module, since weights are gathered around a module's forward pass."""
 
     def __init__(self, lm: LanguageModel) -> None:
         super().__init__()
@@ -174,6 +174,6 @@ class _Scoring(nn.Module):
 
 
 def _twin(lm: LanguageModel) -> LanguageModel:
-    """The same modules again, around the very same weights."""
+    """A second set of modules that share the same weights."""
     shared = {id(weight): weight for weight in lm.model.parameters()}
     return replace(lm, model=copy.deepcopy(lm.model, shared))

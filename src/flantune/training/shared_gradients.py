@@ -1,4 +1,4 @@
-"""What processes with whole copies of a model share: its weights at the start, gradients at each step."""
+"""Communication between processes with whole copies of a model: weights at the start, gradients at each step."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from flantune.system.processes import Processes
 
 BUCKET_ELEMENTS = 2**23
-"""Gradients are summed in buckets of so many values: few messages, little memory."""
+"""Gradients are summed in buckets of this many values: few messages, little memory."""
 
 
 def share_weights(weights: Sequence[Tensor], processes: Processes) -> None:
-    """Gives all processes the first one's weights."""
+    """Copies the first process's weights to all others."""
     if processes.count == 1:
         return
     with gone_explained(processes):
@@ -33,7 +33,7 @@ def share_weights(weights: Sequence[Tensor], processes: Processes) -> None:
 def add_gradients(weights: Sequence[Tensor], processes: Processes) -> None:
     """Sums the gradient of every weight over all processes, in place.
 
-    A weight that got a gradient in some process gets one in all; one that got none anywhere stays without.
+    A weight with a gradient in some process gets one in all; one without any stays without.
     """
     if processes.count == 1:
         return

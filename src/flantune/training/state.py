@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 MEASURE = "loss"
-"""What decides, of what is measured on dev rows: every task has it, those with options and those without."""
+"""The dev measure that decides: every task has it, with options or without."""
 
 
 def is_better(measured: Mapping[str, float], best: float | None) -> bool:
-    """Whether dev rows are answered better than ever before; of two that are equal the earlier stays.
+    """Whether dev rows are answered better than ever before; with ties the earlier step is kept.
 
     >>> is_better({"loss": 1.0}, None), is_better({"loss": 1.0}, 1.0), is_better({"loss": float("nan")}, None)
     (True, False, False)
@@ -31,7 +31,7 @@ def is_better(measured: Mapping[str, float], best: float | None) -> bool:
 
 
 def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[str]]) -> dict[str, TaskLoss]:
-    """Losses of clusters; a task of two clusters counts in both.
+    """Losses by cluster; a task of two clusters counts in both.
 
     >>> found = {"snli": TaskLoss(nll=1.0, target_tokens=2), "rte": TaskLoss(nll=2.0, target_tokens=1)}
     >>> by_cluster(found, {"snli": ["inference"], "rte": ["inference", "reading"]})["inference"]
@@ -45,25 +45,25 @@ def by_cluster(tasks: Mapping[str, TaskLoss], clusters: Mapping[str, Sequence[st
 
 
 def mean_losses(found: Mapping[str, TaskLoss]) -> dict[str, MeanLoss]:
-    """The mean losses, as a metrics line has them."""
+    """The mean losses, as in a metrics line."""
     return {name: MeanLoss(loss=loss.mean, target_tokens=loss.target_tokens) for name, loss in found.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One optimizer step, done.
+    """One completed optimizer step.
 
     Attributes:
-        loss: Before the step, in nats a target token.
+        loss: Loss before the step, in nats per target token.
         tasks: The same by task, as sums.
         grad_norm: Global norm of the gradient, before clipping.
-        seconds: Whole step, the wait for its batch included.
-        data_wait_seconds: Wait for its batch.
-        data_seconds: Seconds to make the batch, mostly spent while the model was at work.
+        seconds: Duration of the step, including the wait for its batch.
+        data_wait_seconds: Time waited for its batch.
+        data_seconds: Seconds to make the batch, mostly while the model was computing.
         weighted_loss: What is differentiated: weighted as the run file says, z-loss included.
-        skipped: What was not a number, so that the weights did not change.
+        skipped: What was not finite, so that the weights did not change.
         balance: Mean work of the processes over the work of the busiest.
-        inputs: Loss of the tokens of inputs, where they carry any.
+        inputs: Loss of the input tokens, if they carry loss.
     """
 
     cursor: int
@@ -106,7 +106,7 @@ class Window:
             steps=self.steps + 1,
             tasks={name: self.tasks.get(name, empty) + step.tasks.get(name, empty) for name in names},
             learning_rate=step.learning_rate,
-            # What is not a number says so once, in the step's error or note; sums of the window leave it out.
+            # Non-finite values are reported once, in the step's error or note; sums of the window leave them out.
             grad_norm=self.grad_norm + (0.0 if step.skipped else step.grad_norm),
             weighted_loss=self.weighted_loss + (0.0 if step.skipped else step.weighted_loss),
             skipped=self.skipped + (step.skipped is not None),
@@ -120,17 +120,17 @@ class Window:
 
     @property
     def loss(self) -> float:
-        """Nats a target token; not-a-number when every step was left out."""
+        """Nats per target token; NaN if every step was left out."""
         return sum(self.tasks.values(), TaskLoss()).mean
 
     @property
     def tokens_per_s(self) -> float:
-        """Real input and target tokens a second."""
+        """Real input and target tokens per second."""
         return speed(self.counts, self.seconds)
 
     @property
     def pipeline_tokens_per_s(self) -> float:
-        """What the pipeline could deliver, one block of draws at a time; the model's need is ``tokens_per_s``."""
+        """What the pipeline could deliver, one block of draws at a time; the model consumes ``tokens_per_s``."""
         return speed(self.counts, self.data_seconds)
 
     def line(
@@ -171,16 +171,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningState:
-    """Everything but weights and optimizer that a start needs to go on where another stopped.
+    """Everything besides weights and optimizer that is needed to resume.
 
     Attributes:
         step: Optimizer steps done.
         cursor: Index of the first draw of the next batch.
-        window: Steps that no metrics line tells of yet.
-        skipped: Steps that were left out, since something was not a number.
-        best_step: Step whose weights were best on dev rows, where these decide which are kept.
-        best_loss: The lowest loss on dev rows so far; None where nobody looked.
-        looks_since_best: Looks at dev rows after that one.
+        window: Steps not yet in a metrics line.
+        skipped: Steps that were skipped because something was not finite.
+        best_step: Step whose weights were best on dev rows, if dev rows decide which are kept.
+        best_loss: The lowest loss on dev rows so far; None if not measured.
+        looks_since_best: Dev measurements after that step.
     """
 
     step: int = 0
@@ -214,11 +214,11 @@ class TuningState:
         )
 
     def looked(self, measured: Mapping[str, float], *, keeps: bool) -> TuningState:
-        """The state after a look at dev rows.
+        """The state after a dev measurement.
 
         Args:
-            measured: What was found.
-            keeps: The weights that do best on them are kept.
+            measured: The result.
+            keeps: Whether the weights that do best on dev rows are kept.
         """
         if is_better(measured, self.best_loss):
             best_step = self.step if keeps else None
@@ -226,7 +226,7 @@ class TuningState:
         return replace(self, looks_since_best=self.looks_since_best + 1)
 
     def is_over(self, settings: TrainingSettings) -> bool:
-        """Whether no step is left, or dev rows have shown no progress for too many looks.
+        """Whether no step is left, or dev measurements have shown no progress for too long.
 
         >>> from flantune.settings.config import TrainingSettings
         >>> settings = TrainingSettings(steps=9, patience=2, measure_every=1)
@@ -236,12 +236,12 @@ class TuningState:
         return self.step >= settings.steps or 0 < settings.patience <= self.looks_since_best
 
     def progress(self, window: Window, *, steps: int, start: TuningState) -> TuningProgress:
-        """How far tuning is.
+        """The progress of tuning.
 
         Args:
             window: The steps since the last metrics line.
             steps: All steps.
-            start: The state that this start began from.
+            start: The state at the beginning of this start.
         """
         seconds_a_step = (self.seconds - start.seconds) / (self.step - start.step)
         return TuningProgress(
@@ -256,7 +256,7 @@ class TuningState:
         )
 
     def summary(self) -> TuningSummary:
-        """The numbers a finished run is known by."""
+        """The summary of a finished run."""
         return TuningSummary(
             steps=self.step,
             cursor=self.cursor,
@@ -274,5 +274,5 @@ class TuningState:
 
 
 def speed(counts: Counts, seconds: float) -> float:
-    """Real input and target tokens a second."""
+    """Real input and target tokens per second."""
     return (counts.input_tokens + counts.target_tokens) / seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""What a tuning run reports while it runs and when it is done."""
+"""What a tuning run reports during and after tuning."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from flantune.training.values import NonFinite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningProgress:
-    """How far a tuning run is, for a progress bar.
+    """The progress of a tuning run, for a progress bar.
 
     Attributes:
         step: Optimizer steps done.
-        steps: Optimizer steps in all.
+        steps: Total number of optimizer steps.
         loss: Mean negative log-likelihood of a target token, in nats, over the steps since the last metrics line.
         learning_rate: Rate of the last step.
-        tokens_per_s: Real input and target tokens a second over the same steps.
-        seconds: Spent so far, earlier starts of the same run included.
+        tokens_per_s: Real input and target tokens per second over the same steps.
+        seconds: Seconds so far, including earlier starts of the same run.
         seconds_left: Estimate from the speed since this start.
-        pipeline_tokens_per_s: What the data pipeline could deliver over the same steps; 0 where that is not known.
+        pipeline_tokens_per_s: What the data pipeline could deliver over the same steps; 0 if unknown.
     """
 
     step: int
@@ -35,7 +35,7 @@ class TuningProgress:
     pipeline_tokens_per_s: float = 0.0
 
     def __str__(self) -> str:
-        """One line for a person.
+        """One line for the terminal.
 
         >>> numbers = {"loss": 1.5, "learning_rate": 1e-3, "tokens_per_s": 1234.5, "seconds": 7, "seconds_left": 2}
         >>> print(TuningProgress(step=7, steps=9, **numbers))
@@ -51,24 +51,25 @@ class TuningProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningSummary:
-    """A finished tuning run in numbers.
+    """The numbers of a finished tuning run.
 
     Attributes:
         steps: Optimizer steps done.
         cursor: Index of the first draw that was not used.
-        counts: Everything that was laid out, dropped and shortened.
-        seconds: Time spent in steps, all starts together; work lost to a kill is not in it.
+        counts: Everything that was laid out, dropped or shortened.
+        seconds: Time spent in steps over all starts, without work lost to kills.
         data_wait_seconds: The part of it spent waiting for the next batch.
-        tokens_per_s: Real input and target tokens a second.
-        peak_memory_bytes: Highest memory of any start: of the accelerator where there is one, else of the process.
-        first_loss: Loss of the first step, in nats a target token; None without steps.
+        tokens_per_s: Real input and target tokens per second.
+        peak_memory_bytes: Highest memory use of any start: of the accelerator if there is one, otherwise of the
+            process.
+        first_loss: Loss of the first step, in nats per target token; None without steps.
         last_loss: Loss of the last step.
         final_loss: Loss over the steps of the last metrics line, which is less noisy.
-        skipped: Steps that left the weights as they were, since a loss or gradient was not a number.
-        border_mismatch_share: Share of prompts whose inputs and targets tokenize otherwise together than apart; None
-            where nobody looked.
+        skipped: Steps that did not change the weights, because a loss or gradient was not finite.
+        border_mismatch_share: Share of prompts whose inputs and targets have other tokens if tokenized together than if
+            separately; None if not measured.
         processes: Processes that shared the work.
-        kept_step: Step whose weights are the result, where dev rows decided; None: the last one's are.
+        kept_step: Step whose weights are the result, if dev rows decided; None: the last step.
     """
 
     steps: int
@@ -87,7 +88,7 @@ class TuningSummary:
     kept_step: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values under the attributes' names, with ``fill`` too, beside the counts and among them."""
+        """Plain values under the attributes' names, and ``fill``, both at the top and among the counts."""
         values: dict[str, Any] = plain(self)
         values["fill"] = values["counts"]["fill"] = self.counts.fill
         values["skipped_steps"] = len(self.skipped)

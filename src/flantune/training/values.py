@@ -1,4 +1,4 @@
-"""Values of training that many of its files share: a task's loss, and a step that was not a number."""
+"""Values shared by many modules of training: a task's loss, and a non-finite step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TaskLoss:
 
     Attributes:
         nll: Sum of negative log-likelihoods, in nats.
-        target_tokens: The tokens that it is over.
+        target_tokens: The number of these tokens.
     """
 
     nll: float = 0.0
@@ -27,18 +27,18 @@ class TaskLoss:
 
     @property
     def mean(self) -> float:
-        """Nats a token; not-a-number without tokens."""
+        """Nats per token; NaN without tokens."""
         return self.nll / self.target_tokens if self.target_tokens else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonFinite:
-    """What was not a number in a step, and whose rows made it so.
+    """What was not finite in a step, and which rows caused it.
 
     Attributes:
         step: Number of the step, counted from 1.
-        what: The loss, or the gradient of a loss that is one.
-        rows: Source rows by task: those that did it, or, when only the gradient overflowed, all of the step.
+        what: The loss, or the gradient of a finite loss.
+        rows: Source rows by task: those that caused it, or, if only the gradient overflowed, all rows of the step.
     """
 
     step: int
@@ -46,7 +46,7 @@ class NonFinite:
     rows: Mapping[str, tuple[int, ...]]
 
     def error(self, *, skipped: int = 0) -> TrainingError:
-        """The error that stops the run; ``skipped`` steps were left out before it."""
+        """The error that stops the run; ``skipped`` steps were skipped before it."""
         named = "; ".join(f"{task} rows {_some(numbers)}" for task, numbers in sorted(self.rows.items()))
         before = f" (steps left out before it: {skipped})" if skipped else ""
         return TrainingError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flantune.types import Float32
 
 Weighting = Literal["token", "example", "task"]
-"""What counts the same in a step's loss: every target token, every example or every task of the step."""
+"""What has equal weight in a step's loss: every target token, every example or every task of the step."""
 
 
 def item_weights(
@@ -25,9 +25,10 @@ def item_weights(
     weighting: Weighting = "token",
     tasks: Sequence[str] = (),
 ) -> Float[Float32, " items"]:
-    """What one token of each item weighs in the step's loss; over all tokens of the step the weights sum to 1.
+    """The weight of one token of each item in the step's loss; over all tokens of the step the weights sum to 1.
 
-    The weights are of the whole step, before it is cut into rows, micro-batches or processes, so no cut changes them.
+    The weights are those of the whole step, before it is divided into rows, micro-batches or processes, so no division
+    changes them.
 
     >>> tokens = np.array([1, 4, 3])
     >>> item_weights(tokens).tolist()
@@ -38,16 +39,16 @@ def item_weights(
     [0.1, 0.4, 0.5]
 
     Args:
-        tokens: Target tokens of each item, [items]; an item without any weighs nothing. Tokens that weigh less than one
-            of a target (those of inputs) count for so much less.
-        weighting: What counts the same. By "task", the tokens of one task count alike among themselves.
+        tokens: Target tokens of each item, [items]; an item without any has no weight. Tokens with a smaller weight
+            than a target's (those of inputs) count accordingly less.
+        weighting: What has equal weight. With "task", all tokens of a task have equal weight.
         tasks: Task of each item, [items]; only needed by "task".
 
     Returns:
         Weight of a single token of each item, [items].
 
     Raises:
-        TrainingError: The weighting is not known.
+        TrainingError: The weighting is unknown.
     """
     if weighting == "token":
         shares = np.full(len(tokens), 1.0 / tokens.sum())

@@ -1,4 +1,4 @@
-"""Loss on the inputs beside the targets: where it can be had, and how much of it there is in a step."""
+"""Loss on inputs as well as targets: which models support it, and how many such tokens a step has."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 def check_inputs_weight(
     settings: TrainingSettings, *, family: Family, reads_both_ways: bool = False, has_virtual_tokens: bool = False
 ) -> None:
-    """Makes sure that a model can learn its inputs, where that is asked for.
+    """Makes sure that a model supports loss on inputs, if the run file sets it.
 
     Args:
-        settings: The run file's.
+        settings: The run file's training settings.
         family: Kind of model.
-        reads_both_ways: Tokens of the inputs see those behind them.
-        has_virtual_tokens: Inputs begin with ids that stand for no text.
+        reads_both_ways: Whether input tokens see later ones.
+        has_virtual_tokens: Whether inputs begin with ids that represent no text.
 
     Raises:
-        ConfigError: It cannot; with the reason.
+        ConfigError: It does not; with the reason.
     """
     if not settings.inputs_weight:
         return
@@ -48,13 +48,13 @@ def check_inputs_weight(
 
 
 def asked_whole(batch: Batch) -> Batch:
-    """The batch with the tokens of all inputs asked for behind the targets."""
+    """The batch with all input tokens as additional targets after the original ones."""
     packs: list[Pack] = [with_inputs_asked(pack) if isinstance(pack, DecoderPack) else pack for pack in batch.packs]
     return replace(batch, packs=tuple(packs))
 
 
 def more_tokens(whole: Batch, batch: Batch) -> Float[NDArray[np.float64], " items"]:
-    """Tokens of the inputs that are asked for, of each item of a step, [items]."""
+    """Input tokens that are targets, for each item of a step, [items]."""
     found = np.zeros(len(batch.tasks), dtype=np.float64)
     for asked, pack in zip(whole.packs, batch.packs, strict=True):
         found += np.bincount(asked.targets.item[len(pack.targets.item) :], minlength=len(found))

@@ -138,7 +138,7 @@ def _name(task: ExamResult) -> str:
 
 
 def _plain(text: str, *, most: int = 40) -> str:
-    """Words of a data set on one line, without what a terminal would obey."""
+    """Words of a dataset on one line, without what a terminal would obey."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return words if len(words) <= most else words[: most - 1] + "…"
 

@@ -56,7 +56,7 @@ def forest_figure(rows: Sequence[ForestRow], *, unit: str, label: str) -> Markup
 def _forest(rows: Sequence[ForestRow], page: Page, *, unit: str, label: str) -> Markup:
     known = [0.0, *(v for row in rows for v in (*row.each, row.difference.value, row.difference.low))]
     known += [row.difference.high for row in rows]
-    low, high = padded_range(known, step=0.05, smallest=0.2)
+    low, high = padded_range(known, step=0.05, smallest=0.1)
     scale = Scale(low, high, page.left, page.right)
     shape = replace(page, row=24.0 if not page.is_narrow else 20.0)
     y, marks = 30.0, []

@@ -39,7 +39,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(x=x, value=value / 100, source=_TASKS)
         for x, value in ((9.0, 52.6), (89.0, 57.0), (282.0, 57.5), (1836.0, 58.5))
     ),
-    # Mean of four held-out clusters. Section 4.3: none, the data set's name (twice), instructions, in training.
+    # Mean of four held-out clusters. Section 4.3: none, the dataset's name (twice), instructions, in training.
     "instructions": tuple(
         Published(
             value=value / 100, source=_INSTRUCTIONS, series=f"measured with {measured}", label=f"trained with {trained}"

@@ -1,4 +1,4 @@
-// What every page shares. Text from data sets reaches a page through textContent only: never as markup.
+// What every page shares. Text from datasets reaches a page through textContent only: never as markup.
 "use strict";
 const page = (() => {
   const by = (id) => document.getElementById(id);

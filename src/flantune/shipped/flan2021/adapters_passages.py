@@ -165,7 +165,7 @@ def quac(row: Row) -> Example:
     answers = [*_first_turn(row, "orig_answers.texts"), *_first_turn(row, "answers.texts")]
     fields = {
         "background": (row.get("background") or "").strip() or _cell(row, "wikipedia_page_title"),
-        # The data set appends the word to every context, so that "no answer" can be pointed at.
+        # The dataset appends the word to every context, so that "no answer" can be pointed at.
         "context": _cell(row, "context").removesuffix(_QUAC_SILENCE).strip(),
         "question": questions[0],
     }

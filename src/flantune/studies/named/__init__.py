@@ -1,1 +1,1 @@
-"""The studies that have a name: a file each."""
+"""The named studies, one file each."""

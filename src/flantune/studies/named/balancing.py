@@ -29,7 +29,7 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - it takes none
-    """The run file's mixture beside others of the same tasks: by rows, every task alike, every part alike."""
+    """The run file's mixture and others of the same tasks: by rows, equal shares of tasks, equal shares of parts."""
     tree = parts_of(file.config.mixture)
     found: dict[str, dict[str, object]] = {_OWN: {}}
     if tree:

@@ -38,11 +38,11 @@ class Options(Section):
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
     """Four models (not tuned, tuned without, on nothing but and with chains of thought), each measured in both ways.
 
-    A task with a template that wants reasons before the answer is a chain-of-thought task.
+    A task with a template that asks for reasoning before the answer is a chain-of-thought task.
 
     Raises:
-        ConfigError: The run file trains on no such task or on nothing else, or measures none that has both templates;
-            a benchmark is not asked in both ways.
+        ConfigError: The run file trains on no such task or on no other, or measures none that has both kinds of
+            template; a benchmark cannot be asked in both ways.
     """
     rules = load_taxonomy(file.config.holdout.taxonomy)
     trained, unseen = trained_and_unseen(file, tasks, rules)
@@ -77,7 +77,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
 
 @dataclass(frozen=True, slots=True)
 class _Tasks:
-    """Unseen tasks with templates of both kinds, and whether they are all that is unseen."""
+    """Unseen tasks with templates of both kinds, and whether these are all unseen tasks."""
 
     names: tuple[str, ...]
     are_all: bool
@@ -91,7 +91,7 @@ class _Tasks:
 
 @dataclass(frozen=True, slots=True)
 class _Benchmarks:
-    """Benchmarks by name, each of which has a score a way of asking."""
+    """Benchmarks by name, each with a score for each way of asking."""
 
     names: tuple[str, ...]
 
@@ -126,7 +126,7 @@ def _tasks_asked(tasks: Sequence[Task], unseen: Sequence[str]) -> _Tasks:
 
 
 def _models(file: RunFile, tasks: Sequence[Task], reasoned: set[str]) -> Mapping[str, dict[str, object]]:
-    """What each model is tuned on, as settings; the first is not tuned, and comes out of the last one's run."""
+    """What each model is tuned on, as settings; the first is not tuned, and is taken from the last one's run."""
     tree, only = parts_of(file.config.mixture), file.config.mixture.only
     thoughts = [task.name for task in tasks if task.name in reasoned]
     others = [task.name for task in tasks if task.name not in reasoned]
@@ -139,7 +139,7 @@ def _models(file: RunFile, tasks: Sequence[Task], reasoned: set[str]) -> Mapping
 
 
 def _kinds(task: Task) -> set[bool]:
-    """Whether its forward templates want reasons first: of some, of others, or of both kinds."""
+    """The kinds of its forward templates: direct, with reasoning first, or both."""
     return {reasons_first(answer_marks(template)) for template in forward_templates(task)}
 
 

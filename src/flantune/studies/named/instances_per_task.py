@@ -28,7 +28,7 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
-    """An arm a number of rows of each training task; every task has the same share in all arms."""
+    """An arm for each number of rows per training task; every task has the same share in all arms."""
     tree = without_own(parts_of(file.config.mixture), _CAPS)
     same: dict[str, object] = {
         "mixture.cap": "rows",

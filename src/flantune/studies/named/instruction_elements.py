@@ -34,11 +34,11 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """An arm for each way to train and each to measure, and one model trained on all ways at once.
+    """An arm for each pair of training and measuring encodings, and one model trained on all of them.
 
     Raises:
         ConfigError: The run file trains on no tasks of Natural-Instructions, or measures none.
-        TemplateError: An encoding is none.
+        TemplateError: An encoding is invalid.
     """
     if file.config.data.natural_instructions is None:
         hint = '[data.natural_instructions] folder = "…" (docs/natural-instructions.md)'

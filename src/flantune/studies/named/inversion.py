@@ -53,7 +53,7 @@ def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # no
 
 
 def _forward(part: PartSettings) -> PartSettings | None:
-    """A part without its inverted templates; nothing where it has no others."""
+    """A part without its inverted templates; None if it has no others."""
     if part.templates == "inverted":
         return None
     return part.model_copy(update={"templates": "forward"})

@@ -25,7 +25,7 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """An arm a cluster: it is measured, and all that does not give it away is trained on.
+    """An arm for each cluster: it is measured, and all tasks that do not leak it are trained on.
 
     Raises:
         ConfigError: A cluster is unknown, or none can be left out.

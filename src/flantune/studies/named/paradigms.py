@@ -96,7 +96,7 @@ def _steps(file: RunFile, options: Options) -> int:
 
 
 def _prompting(file: RunFile, compared: Compared, options: Options) -> Iterator[Arm]:
-    """The base model, asked. Its run is that of the tuned model, which is then there already."""
+    """The base model with prompting only. It is measured in the run of the tuned model, which exists already."""
     tuned = {**compared.tuned_settings, **mergeable(file)}
     few = f"few-shot ({options.shots})"
     for label, settings, rows in (
@@ -143,7 +143,7 @@ def _finetuning(file: RunFile, compared: Compared, options: Options) -> Iterator
 def _alone(
     what: str, series: str, changed: Settings, file: RunFile, compared: Compared, options: Options
 ) -> Iterator[Arm]:
-    """The base model, tuned on each task alone, with each number of labeled rows."""
+    """The base model, tuned on each task separately, with each number of labeled rows."""
     for rows in options.rows:
         alone = compared.alone_settings(rows=rows, steps=_steps(file, options))
         yield Arm(

@@ -26,11 +26,11 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:  # noqa: ARG001 - the same of any tasks
-    """Two arms a model: tuned, and as it was.
+    """Two arms per model: tuned, and not tuned.
 
     Raises:
         ConfigError: Fewer than two models are named, or two of them have one size.
-        ModelError: A model is not there.
+        ModelError: A model does not exist.
     """
     if len(options.models) < 2:
         hint = '--option \'models=["google/t5-small-lm-adapt", "google/t5-base-lm-adapt"]\''
@@ -69,7 +69,7 @@ def _weights(file: RunFile, path: str) -> int:
 
 
 def _name(path: str, paths: Sequence[str]) -> str:
-    """A model's own name; the whole path where two have the same."""
+    """A model's own name; the whole path if two have the same."""
     own = Path(path).name
     return own if sum(Path(other).name == own for other in paths) == 1 else path
 

@@ -31,7 +31,7 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """Three models (as it was, trained without and with exemplars), each measured with every number of exemplars.
+    """Three models (not tuned, tuned without and with exemplars), each measured with every number of exemplars.
 
     Raises:
         ConfigError: No unseen task can be shown exemplars.

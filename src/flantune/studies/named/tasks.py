@@ -36,13 +36,13 @@ class Options(Section):
     """Numbers of training tasks, drawn by seed; a larger arm holds the tasks of the smaller ones. Empty: whole
     collections are added in Flan 2022's order where the run file has several; else all tasks, a half, a quarter …"""
     super_glue: Switch = False
-    """Hold SuperGLUE's tasks out, as FLAN 2021's code does, in place of what the run file holds out."""
+    """Hold SuperGLUE's tasks out, as FLAN 2021's code does, instead of what the run file holds out."""
     seed: Seed = 0
     """Decides which tasks come first."""
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """An arm a number of training tasks; all measure the same tasks.
+    """An arm for each number of training tasks; all measure the same tasks.
 
     Raises:
         ConfigError: Nothing is held out, or there are fewer than two training tasks.

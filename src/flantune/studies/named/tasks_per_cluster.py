@@ -34,7 +34,7 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """An arm a number of tasks of each cluster; all measure the same tasks.
+    """An arm for each number of tasks per cluster; all measure the same tasks.
 
     Raises:
         ConfigError: There are too few clusters.

@@ -26,11 +26,11 @@ class Options(Section):
     counts: Annotated[tuple[Positive, ...], Once, Field(min_length=1)] = paper.TEMPLATE_COUNTS
     """Numbers of templates of each training task, from its first on; those that no task has are left out."""
     super_glue: Switch = False
-    """Hold SuperGLUE's tasks out, as FLAN 2021's code does, in place of what the run file holds out."""
+    """Hold SuperGLUE's tasks out, as FLAN 2021's code does, instead of what the run file holds out."""
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """An arm a number of templates; every arm is measured with the same templates.
+    """An arm for each number of templates; every arm is measured with the same templates.
 
     Raises:
         ConfigError: Training tasks have one template each.

@@ -34,14 +34,14 @@ class Options(Section):
 
 
 def make(file: RunFile, tasks: Sequence[Task], options: Options) -> Study:
-    """One task tuned from the base model and from the tuned one, after ever more steps.
+    """One task tuned from the base model and from the tuned one, with increasing numbers of steps.
 
     Raises:
         ConfigError: The run file or the tasks do not allow it.
     """
     check_pretrained(file)
     compared = compared_tasks(file, tasks, wanted=options.tasks, fold=options.fold)
-    # Without a step there is nothing to tune; those two points are there anyway.
+    # Without a step there is nothing to tune, and these two points exist anyway.
     steps = tuple(sorted(one for one in options.steps if one)) or _halved(file.config.training.steps)
     return Study(
         name="warm-start",

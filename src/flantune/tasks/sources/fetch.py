@@ -1,4 +1,4 @@
-"""Hub datasets laid down as a folder that mirrors the hub, for machines without a network."""
+"""Downloads hub datasets into a folder that mirrors the hub, for machines without a network."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Fetched:
     """One split in the mirror.
 
     Attributes:
-        dataset: What was wanted of the hub.
+        dataset: The hub dataset that was requested.
         split: The source split.
-        rows: Rows in it; None when the file is not flantune's.
-        revision: The commit it was taken from, when the hub tells.
-        was_there: It had been fetched before, and was left as it is.
+        rows: Rows in it; None if flantune did not write the file.
+        revision: The commit it was taken from, if the hub gives one.
+        was_there: It had been fetched before, and was not changed.
     """
 
     dataset: HubDataset
@@ -52,20 +52,20 @@ def fetch_to_mirror(
     max_rows: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Fetched, ...]:
-    """Lays hub datasets down as ``<mirror>/<org>/<name>/<config>/<split>.parquet``.
+    """Downloads hub datasets to ``<mirror>/<org>/<name>/<config>/<split>.parquet``.
 
-    Splits that are there already at the wanted revision stay as they are. Of a split of which a task reads the first
-    rows only, no more are taken. A failure does not stop the others; all failures are raised together at the end.
+    Existing splits of the requested revision are not changed. If tasks only read the first rows of a split, only these
+    are downloaded. A failure does not stop the others; all failures are raised together at the end.
 
     Args:
-        wanted: Tasks (those on files, and those that ``by_hand`` lists, are passed over), or hub datasets as
-            ``<org>/<name>[:<config>][@<revision>]``, of which all splits are taken.
+        wanted: Tasks (those on files, and those that ``by_hand`` lists, are skipped), or hub datasets as
+            ``<org>/<name>[:<config>][@<revision>]``, with all their splits.
         mirror: The folder to fill.
-        max_rows: Rows to take of each split, from its beginning; 0: all.
+        max_rows: Rows to download of each split, from its beginning; 0: all.
         progress: Called with a line of text for each split.
 
     Raises:
-        SourceError: A dataset cannot be had or written.
+        SourceError: A dataset cannot be downloaded or written.
     """
     fetched: list[Fetched] = []
     failures: list[FlantuneError] = []
@@ -87,13 +87,13 @@ def fetch_to_mirror(
 
 
 def parse_reference(text: str) -> HubDataset:
-    """A hub dataset from one word.
+    """A hub dataset from its reference.
 
     >>> parse_reference("aps/super_glue:rte").config
     'rte'
 
     Raises:
-        SourceError: It is not written like one.
+        SourceError: It is not a valid reference.
     """
     match = _REFERENCE.fullmatch(text.strip())
     if match is None:
@@ -104,7 +104,7 @@ def parse_reference(text: str) -> HubDataset:
 
 
 def by_hand(tasks: Iterable[Task], mirror: Path) -> dict[str, str]:
-    """Task → how to get its data, for tasks whose data nobody can fetch and whose folder is not in the mirror."""
+    """Task → how to get its data, for tasks whose data cannot be downloaded and whose folder is not in the mirror."""
     found = {}
     for task in tasks:
         dataset, how = task.source.hub, task.source.manual
@@ -138,7 +138,7 @@ def _folder(mirror: Path, dataset: HubDataset) -> Path:
 
 
 def _gathered(wanted: Iterable[Task | str]) -> dict[HubDataset, dict[str, int]]:
-    """Dataset → the splits that are used of it and how many rows from the front, 0 for all; empty means all splits."""
+    """Dataset → the splits that are used, with the number of rows from the front, 0 for all; empty means all splits."""
     splits: dict[HubDataset, dict[str, int]] = {}
     whole: set[HubDataset] = set()
     for one in wanted:
@@ -160,7 +160,7 @@ def _fetch_split(dataset: HubDataset, split: str, mirror: Path, max_rows: int) -
     if there and _is_wanted(note, dataset.revision, max_rows):
         return _fetched(dataset, split, there[0], note, was_there=True)
     commit = hub_api.resolve_revision(dataset)
-    # Of the commit, so that all splits are of one; the converted branch is read by its name, which says how.
+    # By commit, so that all splits have the same one; the converted branch is read by name, which selects the reader.
     is_converted = dataset.revision == hub_api.CONVERTED
     pinned = dataset if is_converted else replace(dataset, revision=commit or dataset.revision)
     found = hub_api.load_hub_split(pinned, split=split, streaming=max_rows > 0)
@@ -177,7 +177,7 @@ def _fetch_split(dataset: HubDataset, split: str, mirror: Path, max_rows: int) -
 
 
 def _is_wanted(note: dict[str, Any], revision: str | None, max_rows: int) -> bool:
-    """Whether a split that is there will do; one that was not fetched by flantune is the user's own and will."""
+    """Whether an existing split is sufficient; one that flantune did not fetch is the user's own and is."""
     has_enough = not note or note["is_whole"] or 0 < max_rows <= note["rows"]
     return has_enough and matches_revision(note, revision)
 
@@ -194,9 +194,9 @@ def _fetched(dataset: HubDataset, split: str, path: Path, note: dict[str, Any], 
 
 
 def _write_parquet(found: Any, path: Path, dataset: HubDataset, *, before_it_is_there: Callable[[int], None]) -> None:
-    """Writes a split's rows as its own Arrow types say, and calls back with their number before the file is there.
+    """Writes a split's rows with its own Arrow types, and calls back with their number before the file exists.
 
-    A file without a note is taken for the user's own and whole, so none may be left by a process that is killed.
+    A file without a record counts as the user's own and complete, so a killed process must not leave one.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -225,7 +225,7 @@ def _tables(found: Any, dataset: HubDataset) -> Iterator[Any]:
     try:
         yield from found.with_format("arrow").iter(batch_size=_BATCH_ROWS)
     except Exception as error:
-        # The network may fail half-way, in any of the library's ways.
+        # The network may fail at any time, with any of the library's exceptions.
         raise hub_api.explained(error, dataset) from error
 
 

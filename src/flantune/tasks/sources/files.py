@@ -1,4 +1,4 @@
-"""Rows of files on this machine, as their authors wrote them."""
+"""Rows of files on this machine."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class FileSource(Source):
 
     Attributes:
         files: Split → path or glob, several of them, or column → text file (aligned line by line).
-        form: How the files are written, where their names do not tell.
-        root: What relative paths are relative to.
+        form: The format of the files, if it does not follow from their names.
+        root: The folder that relative paths start from.
     """
 
     files: Mapping[str, FilePattern]
@@ -65,7 +65,7 @@ class FileSource(Source):
         return tuple(path for name in _names(self._pattern(split)) for path in self._paths(name))
 
     def fingerprint(self, split: str) -> str:
-        """SHA-256 of what the files hold and of how they are read; their names and dates do not count.
+        """SHA-256 of the files' content and of how they are read; their names and dates are ignored.
 
         Raises:
             SourceError: A file cannot be found or read.
@@ -74,12 +74,12 @@ class FileSource(Source):
         columns = tuple(pattern) if isinstance(pattern, Mapping) else ()
         parts = [repr((self.form, columns))]
         for path in self.paths(split):
-            # The suffixes decide how a file is read, so they count.
+            # The suffixes determine how a file is read, so they count.
             parts.append(f"{''.join(path.suffixes[-2:])} {_digest(path)}")
         return sha256("\n".join(parts).encode()).hexdigest()
 
     def describe(self, split: str, row: int | None = None) -> str:
-        """The path or glob of the split; of a row the one file that holds it, where several make the split."""
+        """The path or glob of the split; for a row, the file it is in, if the split has several."""
         pattern = self._pattern(split)
         if row is not None and not isinstance(pattern, Mapping) and len(paths := self.paths(split)) > 1:
             for path in paths:
@@ -90,11 +90,11 @@ class FileSource(Source):
         return ", ".join(str(self.root / name) for name in _names(pattern))
 
     def files_here(self) -> frozenset[Path]:
-        """The files of all splits that are there."""
+        """The existing files of all splits."""
         return _resolved(str(self.root), tuple(name for pattern in self.files.values() for name in _names(pattern)))
 
     def places(self) -> tuple[tuple[str, str, str], ...]:
-        """The paths and globs as they are written, one line per split."""
+        """The paths and globs as written, one line per split."""
         return tuple(("file", ", ".join(_names(pattern)), "") for pattern in self.files.values())
 
     def _pattern(self, split: str) -> FilePattern:
@@ -118,7 +118,7 @@ class FileSource(Source):
 
 def matching_files(path: Path) -> list[Path]:
     """The file itself, or those that match it as a glob, in order of their names."""
-    if is_file(path):  # first: a file's own name may hold brackets
+    if is_file(path):  # first: a file's own name may contain brackets
         return [path]
     try:
         names = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -170,19 +170,19 @@ class FilesSection(SourceSection):
     files: dict[str, str | tuple[str, ...] | dict[str, str]]
     """Split → path or glob relative to the task file, a list of them, or column → text file (aligned lines)."""
     format: FormatName | None = None
-    """Only needed when the files' names do not tell."""
+    """Only needed if the files' names do not give the format."""
     columns: tuple[str, ...] = ()
     """Column names of CSV or TSV files without a header."""
     header: StrictBool | None = None
     """Whether the first row is a header; by default, exactly when `columns` is not set."""
     delimiter: Annotated[str, AfterValidator(_delimiter)] | None = None
-    """Between cells; by default a comma for CSV, a tab for TSV."""
+    """Separator of cells; by default a comma for CSV, a tab for TSV."""
     quoting: Quoting | None = None
     """ "standard" (default for CSV) or "none" (default for TSV): quote characters are text, a line is a row."""
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     """The files' text encoding."""
     key: str = ""
-    """The list of rows inside a JSON object, when it holds several lists."""
+    """The list of rows inside a JSON object, if it has several lists."""
     written_line_breaks: StrictBool = False
     r"""`\n` in a cell of a table, two characters, is a line break."""
 

@@ -1,4 +1,4 @@
-"""Files as their authors wrote them, as rows: CSV, TSV, JSON, JSON lines, Parquet, aligned text; plain, gz or zst."""
+"""Rows from files: CSV, TSV, JSON, JSON lines, Parquet, aligned text; plain, gz or zst."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _FIELD_CHARACTERS = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    r"""How files are written, where their names do not tell.
+    r"""The format of files, if it does not follow from their names.
 
     Attributes:
-        name: The format; None tells it by the file's suffix.
+        name: The format; None: by the file's suffix.
         columns: Names of the columns of a CSV or TSV file without a header.
         header: Whether the first row is a header; None: exactly when ``columns`` is empty.
-        delimiter: Between cells; None: a comma for CSV, a tab for TSV.
-        quoting: "standard" reads CSV's quotes; "none" takes quote characters as they stand, one row per line.
+        delimiter: Separator of cells; None: a comma for CSV, a tab for TSV.
+        quoting: "standard" interprets CSV's quotes; "none" keeps quote characters as text, one row per line.
             None: "standard" for CSV, "none" for TSV.
         encoding: The text encoding. A byte-order mark is skipped.
         key: The list of rows inside a JSON object; empty: its only list.
@@ -73,7 +73,7 @@ def format_of(path: Path, form: FileFormat) -> FormatName:
     'jsonl'
 
     Raises:
-        SourceError: The name does not tell.
+        SourceError: The format does not follow from the name.
     """
     if form.name is not None:
         return form.name
@@ -88,9 +88,9 @@ def format_of(path: Path, form: FileFormat) -> FormatName:
 
 
 def read_rows(path: Path, form: FileFormat) -> Iterator[Row]:
-    """All rows of a file in order, in constant memory (a ``.json`` file is read whole).
+    """All rows of a file in order, in constant memory (a ``.json`` file is read at once).
 
-    Rows that cannot be parsed come out as ``UnreadableRow``.
+    Rows that cannot be parsed are yielded as ``UnreadableRow``.
 
     Raises:
         SourceError: The file cannot be read.
@@ -116,7 +116,7 @@ def read_aligned(paths: Mapping[str, Path], form: FileFormat) -> Iterator[Row]:
 
     Args:
         paths: Column name to file.
-        form: Gives the encoding.
+        form: The format, which gives the encoding.
 
     Raises:
         SourceError: A file cannot be read, or one has fewer lines than another.
@@ -141,14 +141,14 @@ def open_binary(path: Path) -> IO[bytes]:
     if path.suffix == ".zst":
         import pyarrow as pa
 
-        # Not zstandard's own reader: that one takes a truncated file for a whole one.
+        # Not zstandard's own reader, which accepts a truncated file as complete.
         return pa.input_stream(str(path), compression="zstd")  # type: ignore[no-any-return]
     return path.open("rb")
 
 
 def _open_text(path: Path, encoding: str, *, newline: str) -> io.TextIOWrapper:
     with_mark = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
-    # Undecodable bytes become lone surrogates, which are found, and the row counted, where the text is used.
+    # Undecodable bytes become lone surrogates, which are found and counted when the text is used.
     return io.TextIOWrapper(open_binary(path), encoding=with_mark, errors="surrogateescape", newline=newline)
 
 
@@ -228,7 +228,7 @@ def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG00
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=512):
                 yield from as_written(batch.to_pylist(), file.schema_arrow)
-    except (ValueError, MemoryError, pa.ArrowException, OverflowError) as error:  # a damaged length asks for memory
+    except (ValueError, MemoryError, pa.ArrowException, OverflowError) as error:  # a bad length may ask for much memory
         size = path.stat().st_size
         is_other = "magic bytes" in str(error)
         why = "it is cut off, or of another format" if is_other else str(error).partition("\n")[0]
@@ -238,14 +238,14 @@ def _read_parquet(path: Path, form: FileFormat) -> Iterator[Row]:  # noqa: ARG00
 
 
 def as_written(rows: Iterable[Row], schema: pa.Schema) -> Iterator[Row]:
-    """Rows with floats of few bits as they would be written: 0.1, as in a text file, and not 0.10000000149011612."""
+    """Rows with narrow floats as they would be written: 0.1, as in a text file, instead of 0.10000000149011612."""
     narrow = [field for field in schema if _is_narrow(field.type)]
     for row in rows:
         yield {**row, **{one.name: _value_as_written(row[one.name], one.type) for one in narrow}} if narrow else row
 
 
 def _is_narrow(kind: pa.DataType) -> bool:
-    """Whether a type is, or holds, floats of fewer bits than Python's."""
+    """Whether a type is, or contains, floats with fewer bits than Python's."""
     import pyarrow as pa
 
     is_float = pa.types.is_float32(kind) or pa.types.is_float16(kind)
@@ -319,7 +319,7 @@ def _split_plain(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str,
 
 
 def _split_quoted(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str, list[str] | UnreadableRow]]:
-    # The limit is the process's; Python's own 131,072 characters are less than some passages have.
+    # The limit applies to the process; some passages are longer than Python's default of 131,072 characters.
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_CHARACTERS))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:

@@ -33,11 +33,11 @@ class HubSource(Source):
 
     Attributes:
         id: ``<org>/<name>``.
-        config: Which of the dataset's configurations; None: its default.
+        config: The configuration; None: the dataset's default.
         revision: Commit; pin it to make a run repeatable.
         mirror: Folder with ``<org>/<name>/<config>/<split>.jsonl.gz`` (or .jsonl, .jsonl.zst, .parquet, or Parquet
             shards). None: the hub.
-        manual: How to get data that the hub does not give into a mirror; such data is never asked of the hub.
+        manual: How to put data that the hub does not provide into a mirror; such data is never requested from the hub.
     """
 
     id: str
@@ -47,7 +47,7 @@ class HubSource(Source):
     manual: str = ""
 
     def rows(self, split: str) -> Iterator[Row]:
-        """All rows of a split, in order, in constant memory; the same from a mirror as from the hub.
+        """All rows of a split, in order, in constant memory; the same from a mirror or the hub.
 
         Raises:
             SourceError: The split cannot be found or read.
@@ -89,24 +89,24 @@ class HubSource(Source):
         return HubDataset(id=self.id, config=self.config, revision=self.revision)
 
     def files_here(self) -> frozenset[Path]:
-        """The mirror's files; those of all configurations where none is named."""
+        """The mirror's files; those of all configurations if none is named."""
         return _mirrored_files(str(self.mirror), self.id, self.config) if self.mirror is not None else frozenset()
 
     def places(self) -> tuple[tuple[str, str, str], ...]:
-        """Its id with the page of the hub, then configuration and revision."""
+        """Its id with its page on the hub, then configuration and revision."""
         link = f"https://huggingface.co/datasets/{quote(self.id, safe='/', errors='replace')}"
         more = (("configuration", self.config or "", ""), ("revision", self.revision or "", ""))
         return (("hub", self.id, link), *(place for place in more if place[1]))
 
     def with_mirror(self, mirror: Path) -> HubSource:
-        """The same, read from that mirror unless it has one of its own."""
+        """The same source, read from this mirror unless it has its own."""
         return self if self.mirror is not None else replace(self, mirror=mirror)
 
     def check_rows(self, split: str, wanted: int | None) -> None:
-        """Makes sure that the mirror does not hold fewer rows of a split than are wanted from its front; None: all.
+        """Makes sure that the mirror has enough rows from the front of a split; None: all.
 
         Raises:
-            MissingDataError: ``flantune fetch`` took fewer.
+            MissingDataError: ``flantune fetch`` downloaded fewer.
         """
         note = split_record(self._folder(), split) if self.mirror is not None else {}
         if not note or note["is_whole"] or (wanted is not None and wanted <= note["rows"]):
@@ -208,8 +208,8 @@ class HubSection(SourceSection):
     revision: str | None = None
     """Commit of the dataset; pin it to make a run repeatable."""
     manual: Annotated[str, AfterValidator(lambda text: " ".join(text.split()))] = ""
-    """For data that the hub does not give: where to get the files, where to put them, what is read of them."""
+    """For data that the hub does not provide: where to get the files, where to put them, which columns are used."""
 
     def source(self, folder: Path) -> HubSource:  # noqa: ARG002 - for files
-        """The dataset, not mirrored yet."""
+        """The dataset, without a mirror."""
         return HubSource(id=self.hub, config=self.config, revision=self.revision, manual=self.manual)

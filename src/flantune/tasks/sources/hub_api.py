@@ -1,4 +1,4 @@
-"""The Hugging Face hub, through its ``datasets`` library; the only module that knows it."""
+"""The Hugging Face hub, through its ``datasets`` library; the only module that uses it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 CONVERTED = "refs/convert/parquet"
 """The branch to which the hub itself converts datasets, as ``<config>/<split>/<number>.parquet``.
 
-Datasets that are a loading script can be had from nowhere else: the library runs such scripts no more.
+This is the only way to get datasets that consist of a loading script, since the library no longer runs scripts.
 """
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def load_hub_split(wanted: HubDataset, *, split: str, streaming: bool) -> Any:
-    """One split as ``datasets`` gives it.
+    """One split as ``datasets`` returns it.
 
     Raises:
         SourceError: ``datasets`` is not installed, the hub cannot be reached, or it has no such dataset or split.
@@ -41,7 +41,7 @@ def load_hub_split(wanted: HubDataset, *, split: str, streaming: bool) -> Any:
             wanted.id, wanted.config, split=split, revision=wanted.revision, streaming=streaming
         )
     except Exception as error:
-        # Whatever went wrong between here and the hub; the library raises a dozen unrelated types for it.
+        # Anything can go wrong between here and the hub, and the library raises a dozen unrelated types.
         raise explained(error, wanted) from error
 
 
@@ -49,7 +49,7 @@ def stream_rows(wanted: HubDataset, *, split: str) -> Iterator[Row]:
     """Rows of a split as plain Python values, streamed.
 
     Raises:
-        SourceError: The rows cannot be had.
+        SourceError: The rows cannot be read.
     """
     dataset = load_hub_split(wanted, split=split, streaming=True)
     features = getattr(dataset, "features", None)
@@ -63,7 +63,7 @@ def split_names(wanted: HubDataset) -> tuple[str, ...]:
     """Names of a dataset's splits.
 
     Raises:
-        SourceError: The names cannot be had.
+        SourceError: The names cannot be read.
     """
     datasets = _library(wanted)
     try:
@@ -84,7 +84,7 @@ def converted_files(wanted: HubDataset, split: str) -> str:
 
 @lru_cache(maxsize=1024)
 def resolve_revision(wanted: HubDataset) -> str | None:
-    """The commit that a dataset's revision stands for now; None when the hub cannot be asked."""
+    """The commit that a dataset's revision currently refers to; None if the hub cannot be reached."""
     if wanted.revision is not None and _COMMIT.fullmatch(wanted.revision):
         return wanted.revision
     try:
@@ -92,14 +92,15 @@ def resolve_revision(wanted: HubDataset) -> str | None:
 
         commit = HfApi().dataset_info(wanted.id, revision=wanted.revision, timeout=10).sha
     except Exception:
-        # Only sharpens a fingerprint or a record: reading the rows is what reports a hub that cannot be reached.
+        # Only makes a fingerprint or record more precise; that the hub cannot be reached is reported when rows are
+        # read.
         return None
     return commit if isinstance(commit, str) else None
 
 
 @lru_cache(maxsize=1)
 def hub_answers() -> bool:
-    """Whether the hub answers at all; asked once, after something else failed."""
+    """Whether the hub can be reached at all; tested once, after another failure."""
     from huggingface_hub import constants, get_session
 
     try:
@@ -110,7 +111,7 @@ def hub_answers() -> bool:
 
 
 def _stop_asking() -> None:
-    """Lets the libraries look into their cache alone: without a network they try for a minute, for every dataset."""
+    """Restricts the libraries to their cache: without a network they retry for a minute, for every dataset."""
     import datasets
     from huggingface_hub import constants
 
@@ -133,7 +134,7 @@ def _library(wanted: HubDataset) -> Any:
 
 
 def explained(error: Exception, wanted: HubDataset) -> SourceError:
-    """An error of the hub's library as one that says what to do; flantune's own stay as they are."""
+    """An error of the hub's library as one that says what to do; flantune's own errors are unchanged."""
     if isinstance(error, SourceError):
         return error
     name = type(error).__name__
@@ -143,14 +144,14 @@ def explained(error: Exception, wanted: HubDataset) -> SourceError:
     if fault is not None:
         why, hint = fault.message, fault.hint
     else:
-        # The library's own words for rows that it cannot read say nothing; what led to them does.
+        # The library's own message for unreadable rows says nothing; the cause does.
         told = error.__cause__ if name == "DatasetGenerationError" and error.__cause__ else error
         why, hint = f"{type(told).__name__}: {(str(told).splitlines() or [''])[0]}", _hint(told, wanted)
     return MissingDataError(f"cannot be loaded from the Hugging Face hub: {why}", where=str(wanted), hint=hint)
 
 
 def _hint(error: BaseException, wanted: HubDataset) -> str:
-    """What helps where the hub answered, but not with rows."""
+    """A hint if the hub answered, but without rows."""
     if "scripts are no longer supported" in str(error):
         return f'set [source] revision = "{CONVERTED}": rows that the hub itself converted, if it has them'
     page = f"https://huggingface.co/datasets/{wanted.id}/tree/{wanted.revision or 'main'}"

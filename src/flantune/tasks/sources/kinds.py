@@ -1,4 +1,4 @@
-"""What ``[source]`` of a task file can be: a kind of source each, told by the one key that all of it have."""
+"""The kinds of ``[source]`` in a task file, each recognized by one required key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS: Mapping[str, type[SourceSection]] = {"files": FilesSection, "hub": HubSec
 
 
 def read_source(table: Any, *, folder: Path, problems: Problems) -> Source | None:
-    """The source that a table describes; None where it is wrong, and what is wrong is noted."""
+    """The source that a table describes; None if it is wrong, which is recorded."""
     if not isinstance(table, Mapping):
         problems.add("source", f"should be a table, got {shown(table)}")
         return None
@@ -41,7 +41,7 @@ def read_source(table: Any, *, folder: Path, problems: Problems) -> Source | Non
 
 
 def _note_unclear(table: Mapping[str, Any], problems: Problems) -> None:
-    """Notes that a table is of no kind or of several; a key that is written wrong may be why."""
+    """Records that a table matches no kind, or several; a misspelled key may be the cause."""
     known = _keys()
     unknown = [key for key in table if key not in known]
     for key in unknown:

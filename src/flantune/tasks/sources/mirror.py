@@ -1,4 +1,4 @@
-"""A folder that mirrors the Hugging Face hub: where its files lie, and what was noted when they were fetched.
+"""A folder that mirrors the Hugging Face hub: where its files are, and what was recorded when they were fetched.
 
 ``<org>/<name>/<config>/<split>.parquet`` (or .jsonl.gz, .jsonl, .jsonl.zst, or Parquet shards), and beside them
 ``fetched.json``.
@@ -23,7 +23,7 @@ _SHARD = re.compile(r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<shards>\d{5})")
 
 
 def mirrored_splits(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Split → its file or shards, for a folder of a mirror; empty when there is no such folder.
+    """Split → its file or shards, for a folder of a mirror; empty if there is no such folder.
 
     Raises:
         SourceError: A split occurs twice, or a shard is missing.
@@ -51,7 +51,7 @@ def _complete(split: str, paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What ``flantune fetch`` noted about a folder of a mirror; empty when it noted nothing."""
+    """What ``flantune fetch`` recorded about a folder of a mirror; empty if nothing."""
     try:
         check_regular(folder / RECORD_NAME)
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def split_record(folder: Path, split: str) -> dict[str, Any]:
-    """What was noted about one split; empty when nothing was."""
+    """What was recorded about one split; empty if nothing."""
     splits = read_record(folder).get("splits")
     note = splits.get(split) if isinstance(splits, dict) else None
     if not isinstance(note, dict):
@@ -72,7 +72,7 @@ def split_record(folder: Path, split: str) -> dict[str, Any]:
 
 
 def matches_revision(note: Mapping[str, Any], revision: str | None) -> bool:
-    """Whether a fetched split is of the wanted revision; what is not known to be wrong is right.
+    """Whether a fetched split has the requested revision; if that is unknown, it counts as yes.
 
     >>> matches_revision({"commit": "0a1b2c3d4e", "revision": "main"}, "0a1b2c3")
     True

@@ -1,4 +1,4 @@
-"""Files that are something else than their names say: a page of a failed download, a pointer to the data, a link."""
+"""Files that are not what their names say: the web page of a failed download, a pointer to the data, a link."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _DELIMITERS = {";": ";", "\t": "\\t", "|": "|", ",": ","}
 
 
 def check_is_data(path: Path) -> None:
-    """Refuses placeholders for data that did not come: every line of it would be a bad row, and say nothing.
+    """Refuses placeholders for data that was not downloaded: each line would be a bad row without a useful message.
 
     Raises:
-        SourceError: The file is a pointer of Git LFS or a page of the web.
+        SourceError: The file is a pointer of Git LFS or a web page.
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
@@ -30,7 +30,7 @@ def check_is_data(path: Path) -> None:
 
 
 def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
-    """What is in place of a file that cannot be read, and what to do."""
+    """What is there instead of a file that cannot be read, and what to do."""
     if pattern.partition("://")[0] in ("http", "https", "s3", "gs", "hf"):
         return "no such file", "files are read from this machine: download it, or name a dataset with hub"
     if path.is_symlink():
@@ -47,7 +47,7 @@ def no_such_file(path: Path, pattern: str) -> tuple[str, str]:
 
 
 def other_delimiter(columns: Iterable[object], wanted: str) -> str:
-    """What the one column of a table tells of the character between its cells, or of its encoding.
+    """What the only column of a table reveals about its delimiter or encoding.
 
     >>> other_delimiter(["text;label"], "label")
     'the header is in one piece: set [source] delimiter = ";"'

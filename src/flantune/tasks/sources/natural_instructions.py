@@ -1,4 +1,4 @@
-"""Task files of Natural-Instructions: a JSON object a task, read when its rows are asked for."""
+"""Task files of Natural-Instructions: one JSON object per task, read when its rows are used."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ INSTANCES = "instances"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionFile:
-    """A task file as it is.
+    """The content of a task file.
 
     Attributes:
-        definitions: The task in words; nearly always one.
+        definitions: Descriptions of the task; nearly always one.
         categories: Its kinds of task; nearly always one.
         sources: The data it was made from; nearly always one.
-        input_languages, output_languages: What it is read and written in.
-        licence: Of the instances, as its authors have it.
+        input_languages, output_languages: Languages of its texts.
+        licence: The licence of the instances, as stated by the authors.
         examples: Solved examples, the right ones first.
-        instances: The rows as they are.
+        instances: The raw rows.
     """
 
     definitions: tuple[str, ...]
@@ -51,8 +51,8 @@ def read_instruction_file(path: Path) -> InstructionFile:
     """A task file.
 
     Raises:
-        MissingDataError: There is none.
-        SourceError: It is something else.
+        MissingDataError: There is no such file.
+        SourceError: It is not a task file.
     """
     try:
         check_is_data(path)
@@ -79,10 +79,10 @@ def read_instruction_file(path: Path) -> InstructionFile:
 
 
 def outputs_of(instance: Mapping[str, Any]) -> tuple[str, ...]:
-    """All references of an instance or example, which older files write as one text.
+    """All references of an instance or example; older files have them as a single text.
 
     Raises:
-        KeyError, TypeError: It has none that is text.
+        KeyError, TypeError: It has no reference that is text.
     """
     return _texts(instance["output"])
 
@@ -157,5 +157,5 @@ class InstructionSource(Source):
 
 @lru_cache(maxsize=65_536)
 def _resolved(path: str) -> frozenset[Path]:
-    """The file, links followed, if it is there; asked of every pair of tasks."""
+    """The file with links resolved, if it exists; needed for every pair of tasks."""
     return frozenset({Path(path).resolve()} if is_file(Path(path)) else ())

@@ -1,4 +1,4 @@
-"""Template files of promptsource: YAML, a file a data set or configuration, read when it is asked for."""
+"""Template files of promptsource: one YAML file per dataset or configuration, read on demand."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FILE = "templates.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptsourceTemplate:
-    """A template as its authors have it.
+    """A template as in its file.
 
     Attributes:
         name: Unique in its file.
         jinja: Its text: inputs, three bars, targets.
-        answer_choices: The text of what there is to choose from; empty where the answer is open.
-        is_original: It asks what the data set was made for.
-        shows_choices: Its words show the choices.
+        answer_choices: The text of the choices; empty if the answer is open.
+        is_original: It asks the dataset's original task.
+        shows_choices: Its text shows the choices.
         metrics: As its authors name them.
-        languages: Codes of those it is read and written in.
+        languages: Codes of the languages of its texts.
     """
 
     name: str
@@ -43,10 +43,10 @@ class PromptsourceTemplate:
 
 
 def find_datasets(folder: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The data sets of a folder that some names or patterns mean, in their order, each once.
+    """The datasets of a folder that match some names or patterns, in that order, each once.
 
     Raises:
-        SourceError: A name means none.
+        SourceError: A name matches none.
     """
     return tuple(dict.fromkeys(name for pattern in patterns for name in _matching(folder, pattern)))
 
@@ -67,7 +67,7 @@ def _matching(folder: Path, pattern: str) -> Iterator[str]:
 
 
 def _datasets(folder: Path) -> list[str]:
-    """All data sets of a folder, such as "glue/mrpc" and "xsum"."""
+    """All datasets of a folder, such as "glue/mrpc" and "xsum"."""
     return sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(FILE))
 
 
@@ -76,7 +76,7 @@ def read_template_file(path: Path) -> tuple[PromptsourceTemplate, ...]:
 
     Raises:
         MissingDataError: There is no such file.
-        SourceError: It is something else.
+        SourceError: It is not a template file.
     """
     try:
         state = path.stat()
@@ -107,7 +107,7 @@ def _read(path: Path, size: int, changed: int) -> tuple[PromptsourceTemplate, ..
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads plain values, and the two kinds of objects of these files as the mappings that they are."""
+    """Reads plain values, and the two kinds of objects in these files as mappings."""
 
 
 for _tag in ("!Template", "!TemplateMetadata"):

@@ -1,4 +1,4 @@
-"""How a source is written in a task file."""
+"""The form of a source in a task file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class SourceSection(Section):
-    """The table ``[source]`` of one kind of source: its keys, and what they describe."""
+    """The table ``[source]`` for one kind of source: its keys, and the source they describe."""
 
     @abstractmethod
     def source(self, folder: Path) -> Source:
-        """The source; ``folder`` is the task file's."""
+        """The source; ``folder`` is that of the task file."""

@@ -23,7 +23,7 @@ class Percent:
     value: int
 
     def row(self, rows: int) -> int:
-        """The row that a range begins with, or ends before; the last tenth begins where nine tenths end.
+        """The row where a range begins, or before which it ends; the last tenth begins where nine tenths end.
 
         >>> Percent(value=90).row(19), Percent(value=-10).row(19)
         (17, 17)
@@ -62,7 +62,7 @@ class RowRange:
 
     @property
     def rows_needed(self) -> int | None:
-        """How many rows from the front the range needs to be known; None: all."""
+        """How many rows from the front must be read for the range; None: all."""
         start, stop = self.start, self.stop
         if isinstance(start, Percent) or isinstance(stop, Percent) or stop is None:
             return None
@@ -73,11 +73,11 @@ class RowRange:
 class SplitSlice:
     """Part of a source split, by raw row numbers.
 
-    All ranges are of one source split, so that a row number names one row.
+    All ranges are of one source split, so that a row number identifies one row.
 
     Attributes:
-        source_split: Which split of the source they are of.
-        ranges: The rows, in one piece or in several.
+        source_split: The split of the source.
+        ranges: The ranges of rows, at least one.
     """
 
     source_split: str
@@ -95,7 +95,7 @@ class SplitSlice:
 
     @property
     def rows_needed(self) -> int | None:
-        """How many rows from the front the slice needs to be known; None: all.
+        """How many rows from the front must be read for the slice; None: all.
 
         >>> parse_slice("train[:100] + train[300:400]").rows_needed
         400
@@ -106,7 +106,7 @@ class SplitSlice:
 
 
 def parse_slice(text: str) -> SplitSlice:
-    """A slice from how it is written.
+    """A slice from its text.
 
     >>> parse_slice("train[:-200]").ranges
     (RowRange(start=0, stop=-200),)
@@ -114,7 +114,7 @@ def parse_slice(text: str) -> SplitSlice:
     (RowRange(start=0, stop=100), RowRange(start=300, stop=None))
 
     Raises:
-        ValueError: It is not written like one, or joins rows of two source splits.
+        ValueError: It is not a valid slice, or joins rows of two source splits.
     """
     parts = [_parse_part(part, text) for part in text.split("+")]
     splits = list(dict.fromkeys(split for split, _ in parts))
