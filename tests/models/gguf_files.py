@@ -116,7 +116,8 @@ KINDS = {
 
 
 @cache
-def _words() -> tuple[list[str], list[str]]:
+def words_and_merges() -> tuple[list[str], list[str]]:
+    """A small vocabulary of bytes and words."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -132,7 +133,7 @@ def _words() -> tuple[list[str], list[str]]:
 
 def make_gguf(path: Path, kind: Kind, *, also: dict[str, Any] | None = None) -> Any:
     """Writes a random model of a kind, with these settings besides; returns the plain model."""
-    words, merges = _words()
+    words, merges = words_and_merges()
     make: Any = getattr(transformers, kind.model)
     # transformers adds a token where it reads a tokenizer of Gemma's.
     rows = len(words) + kind.architecture.startswith("gemma")
