@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from tests.models.gguf_files import words_and_merges
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from tests.models.gguf_files import Kind, make_gguf
+from transformers import AutoConfig
 
 from flantune.cli import export
 from flantune.errors import ModelError
@@ -19,61 +19,16 @@ from flantune.report.card import model_card
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import ModelSettings, RunConfig
 
-TEXT = ["the cat sat on the mat and the dog ran to the door", "a lamp, a chair and a table stood in the hall"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-SIZES = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
+PLAIN = {
+    "llama": Kind(architecture="llama", model="LlamaForCausalLM"),
+    "qwen2": Kind(architecture="qwen2", model="Qwen2ForCausalLM"),
 }
 
 
 def make_file(path: Path, *, architecture: str = "llama", kind: str = "Q8_0") -> torch.nn.Module:
-    """A small model with random weights as llama.cpp's converter would write it; returns the plain model."""
-    tokens, merges = words_and_merges()
-    make, config = {"llama": (LlamaForCausalLM, LlamaConfig), "qwen2": (Qwen2ForCausalLM, Qwen2Config)}[architecture]
-    torch.manual_seed(0)
-    model = make(config(vocab_size=len(tokens), tie_word_embeddings=True, **SIZES)).eval()
-    writer = gguf.GGUFWriter(str(path), architecture)
-    writer.add_name("Tiny")
-    writer.add_license("apache-2.0")
-    writer.add_context_length(128)
-    writer.add_embedding_length(64)
-    writer.add_block_count(2)
-    writer.add_feed_forward_length(96)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3] * 3 + [1] * (len(tokens) - 3))
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(0)
-    writer.add_chat_template(TEMPLATE)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], 2)
-    for name, weight in model.state_dict().items():
-        if name == "lm_head.weight":
-            continue  # tied
-        stem, _, last = name.rpartition(".")
-        array = weight.numpy()
-        if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
-            heads = 4 if stem.endswith("q_proj") else 2
-            array = array.reshape(heads, 2, 8, 64).swapaxes(1, 2).reshape(array.shape)
-        stored = gguf.GGMLQuantizationType[kind if array.ndim > 1 else "F32"]
-        data = gguf.quants.quantize(np.ascontiguousarray(array), stored)
-        writer.add_tensor(f"{names.get_name(stem)}.{last}", data, raw_dtype=stored)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return model
+    """A small model with random weights; returns the plain one."""
+    return make_gguf(path, PLAIN[architecture], stored=kind, template=TEMPLATE)
 
 
 def load(path: Path):
