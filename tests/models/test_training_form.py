@@ -66,7 +66,7 @@ def test_rounded_weights_are_as_near_to_float32_as_autocast(lm):
     class Autocast(TrainingForm):
         def __init__(self) -> None:
             self._modules, self._weights, self._copies, self._compiled = [], [], {}, None
-            self._keeps_inputs_only, self._attention = False, nullcontext
+            self._keeps_inputs_only, self._attention, self._rotations = False, nullcontext, []
 
     assert distance(rounded, exact) < 2.5 * distance(gradients(half, Autocast(), [pack_of(lm)]), exact)
 

@@ -102,7 +102,7 @@ def _serve(desk: Desk, *, title: str, port: int, is_quiet: bool) -> None:
 def _tell(found: Summary) -> None:
     """Prints the table and what it says."""
     from flantune.judging.page import sentence
-    from flantune.judging.table import summary_table
+    from flantune.judging.summary import summary_table
 
     show(summary_table(found))
     for pair in found.pairs:

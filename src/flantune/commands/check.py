@@ -17,6 +17,7 @@ from flantune.commands.check_data import (
     Rows,
     absent_splits,
     error_found,
+    missing_found,
     missing_shares,
     read_rows,
 )
@@ -42,7 +43,6 @@ from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
 from flantune.models.devices import HERE, parse_devices
 from flantune.packing.stream import PromptStream
-from flantune.report.numbers import plural
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
 from flantune.tasks.load import folder_notes, load_tasks
@@ -185,7 +185,7 @@ def check_run_file(
     found += [
         *_suite_faults(config, prepared, splits),
         *looked.found,
-        *_missing(missing, is_error=config.data.missing == "error"),
+        *missing_found(missing, is_error=config.data.missing == "error"),
     ]
     uses: Counter[str] = Counter()
     for one in looked.mixture:
@@ -393,16 +393,3 @@ def _overlaps(overlapping: Mapping[str, tuple[int, int]]) -> Iterator[Found]:
                 text=f"{task}: {dirty:,} of {rows:,} test rows overlap with training rows",
                 hint="`flantune contamination RUN_FILE --clean clean.json` writes a filter; [data] clean takes it",
             )
-
-
-def _missing(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
-    if missing:
-        share, have = sum(one.share for one in missing), "has" if len(missing) == 1 else "have"
-        yield Found(
-            severity="error" if is_error else "warning",
-            about="data",
-            text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
-            hint='get their data, or set data.missing = "skip" to continue without them'
-            if is_error
-            else "the run continues without them; the others take their share",
-        )

@@ -15,6 +15,7 @@ from flantune.errors import FlantuneError, MissingDataError
 from flantune.mixture.portions import lay_out
 from flantune.mixture.proportions import parts_of
 from flantune.prompts.lint import lint_task
+from flantune.report.numbers import plural
 from flantune.tasks.prepare import prepare_task
 
 if TYPE_CHECKING:
@@ -206,3 +207,17 @@ def _caps(settings: MixtureSettings) -> Iterator[int]:
         part = todo.pop()
         yield from (cap for cap in (part.max_rate, part.max_examples) if cap)
         todo += part.parts.values()
+
+
+def missing_found(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
+    """What tasks without data come to: an error, or a warning where the run goes on without them."""
+    if missing:
+        share, have = sum(one.share for one in missing), "has" if len(missing) == 1 else "have"
+        yield Found(
+            severity="error" if is_error else "warning",
+            about="data",
+            text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
+            hint='get their data, or set data.missing = "skip" to continue without them'
+            if is_error
+            else "the run continues without them; the others take their share",
+        )

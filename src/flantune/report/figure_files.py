@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from flantune.evaluation.results import Results
 from flantune.report.figures import curves
 from flantune.report.figures.files import Format, Scheme, check_formats, drawings, write_drawing
@@ -89,11 +87,6 @@ def _training(run: RunFiles) -> Iterator[Plate]:
         if views:
             title = f"How the tuning went, held out: {fold.label}"
             yield Plate(name=f"training {fold.name}", title=title, caption=caption, views=views)
-
-
-def first_view(figure: Markup) -> tuple[View, ...]:
-    """A figure with one view."""
-    return (View("", figure),)
 
 
 def said(paths: Sequence[Path], folder: Path) -> str:

@@ -166,7 +166,7 @@ def _own(runs: Sequence[NamedRun]) -> Iterator[Plate]:
                 f"The same differences, with {level(first)} intervals over rows, against the tokens that each run was "
                 "trained on, over all its folds. Hollow: the interval includes zero, so no gain was shown."
             ),
-            views=(View("", cost_figure(costs, than="the base model")),),
+            views=(View("", cost_figure(costs)),),
         )
 
 

@@ -68,12 +68,15 @@ def headings(results: Results) -> tuple[str, str]:
     return heading(first, results), heading(later[0], results) if len(later) == 1 else "Score"
 
 
-def compared_columns(results: Results, *, what: str = "Mean over templates") -> tuple[Column, ...]:
+_MEAN = "Mean over templates, in points"
+
+
+def compared_columns(results: Results) -> tuple[Column, ...]:
     """Two models' scores, their difference, its interval and its p-value."""
     first, second = headings(results)
     return (
-        Column(first, help=f"{what}, in points", brief=first.lower() if results.kind == "run" else first),
-        Column(second, help=f"{what}, in points", brief=second.lower() if second in ("Tuned", "Score") else second),
+        Column(first, help=_MEAN, brief=first.lower() if results.kind == "run" else first),
+        Column(second, help=_MEAN, brief=second.lower() if second in ("Tuned", "Score") else second),
         Column(
             "Difference",
             help=f"Against {results.names[0]}, in points, paired over the same rows, templates and exemplars",

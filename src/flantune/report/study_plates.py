@@ -210,7 +210,7 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
             "Arm minus its base model against real tokens trained on, over all folds of a run, mean over seeds. Hollow:"
             f" the interval includes zero, so no gain was shown. {_over(outcome, has_dots=False)}"
         ),
-        views=(View("", cost_figure(points, than="the base model")),),
+        views=(View("", cost_figure(points)),),
     )
 
 

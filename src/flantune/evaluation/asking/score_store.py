@@ -91,15 +91,6 @@ class ScoreStore:
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self._frame_of
 
-    def get(self, key: str) -> JsonValue:
-        """The value under a key.
-
-        Raises:
-            KeyError: There is none; ``key in store`` checks this.
-        """
-        raw = bytes.fromhex(key)
-        return self._values(self._frame_of[raw])[raw]
-
     def find(self, keys: Iterable[str]) -> dict[str, JsonValue]:
         """The values of those keys that exist; each stretch of a file is read once."""
         by_frame: dict[int, list[str]] = {}

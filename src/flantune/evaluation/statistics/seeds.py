@@ -93,9 +93,6 @@ def over_seeds(results: Sequence[Results]) -> SeedSummary:
     What was not measured in every run is left out. Evaluations (``flantune evaluate``) of models tuned with several
     seeds work too: every model that was compared with the first is one seed.
 
-    Args:
-        results: Their results, in any order.
-
     Raises:
         EvaluationError: Fewer than two runs, two with the same seed, or runs scored in different ways.
     """

@@ -83,6 +83,7 @@ _dtypes: tuple[torch.dtype, ...] = ()
 _width_step = 1
 _widest = 0
 _is_plain = False
+_row_dtypes: tuple[torch.dtype, ...] = ()
 
 
 @contextmanager
@@ -93,14 +94,27 @@ def in_use(device: str = "cpu") -> Iterator[None]:
     _attend, _device, _dtypes = program.attend, device, program.dtypes
     _width_step, _widest, _is_plain = program.width_step, program.widest, program.is_plain
     try:
-        yield
+        with only_rows_in_use(device):
+            yield
     finally:
         _attend, _device, _dtypes, _width_step, _widest, _is_plain = before
 
 
+@contextmanager
+def only_rows_in_use(device: str = "cpu") -> Iterator[None]:
+    """Within the block, operations on rows are the program's; attention is whose it was."""
+    global _row_dtypes
+    before, program = _row_dtypes, find_program(device)
+    _row_dtypes = () if program.compiled is None else program.dtypes
+    try:
+        yield
+    finally:
+        _row_dtypes = before
+
+
 def rows_in_use(dtype: torch.dtype) -> bool:
     """Whether a program is in use that has operations on rows in a dtype."""
-    return dtype in _dtypes and find_program(_device).compiled is not None
+    return dtype in _row_dtypes
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule, *, is_plain: bool = True) -> bool:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flantune.models.attention.door import only_rows_in_use
 from flantune.models.forms.exchange import Exchange, exchanged, exchanges
 from flantune.models.forms.fused import lean_form
+from flantune.models.forms.gated import gated_form
 from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forms.matrix_products import fast_form
+from flantune.models.forms.rotary import LeanRotation, rotated, rotations
 from flantune.models.forms.rounded_products import RoundedWeights, has_packed_products, packed_form
 from flantune.models.heads import find_head
 from flantune.models.modes import in_mode
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 class ReadingForm:
     """How a model stands while it is read: nothing is dropped, no gradients, small operations in lean forms.
 
-    On a CPU, norms and activations pass over their tensors less often. Linear layers are computed by the faster of two
+    On a CPU, norms, gated activations and rotary positions pass over their tensors once where there is a program for
+    it, and else less often than written out. Linear layers are computed by the faster of two
     libraries where arithmetic is float32; where it is bfloat16, their weights are rounded once, here, in a copy that
     takes half the memory of the model's own. The numbers are the same to rounding.
 
@@ -37,10 +41,14 @@ class ReadingForm:
         find_head(lm)
         self._model = lm.model
         self._modules: list[Exchange] = []
+        self._rotations: list[LeanRotation] = []
         self._rounded: RoundedWeights | None = None
+        self._rows = only_rows_in_use if is_on_cpu else nullcontext
         if is_on_cpu:
             product_form = fast_form if is_exact else packed_form
             self._modules = exchanges(lm.model, lambda module: lean_form(module) or product_form(module))
+            self._modules += exchanges(lm.model, gated_form)
+            self._rotations = rotations(lm.model)
         if not is_exact and not (is_on_cpu and has_packed_products()):
             self._rounded = RoundedWeights(lm.model)
 
@@ -48,9 +56,16 @@ class ReadingForm:
     def in_place(self) -> Iterator[None]:
         """Within the block, the model computes in this form; afterwards all is as it was."""
         rounded = nullcontext() if self._rounded is None else self._rounded.in_place()
-        usual = in_mode(self._model, training=False)
-        # What takes a module's place has a mode of its own.
-        with usual, torch.no_grad(), rounded, exchanged(self._modules), in_mode(self._model, training=False):
+        with (
+            in_mode(self._model, training=False),
+            torch.no_grad(),
+            rounded,
+            self._rows(),
+            rotated(self._rotations),
+            exchanged(self._modules),
+            # What takes a module's place has a mode of its own.
+            in_mode(self._model, training=False),
+        ):
             yield
 
 

@@ -21,8 +21,16 @@ struct Norm {
   const void *x, *weight, *grad;
   void *out, *grad_x;
   float *factor, *grad_weight;  // [rows]; [width] or null
-  int64_t rows, width, is_half, threads;
+  int64_t rows, width, is_half, is_rounded, threads;
   double eps;
+};
+
+// Lines are [tokens, heads, width] with the width contiguous; steps are elements. Tables are [tokens, width].
+struct Rotation {
+  const void *query, *key, *cosines, *sines;
+  void *query_out, *key_out;
+  int64_t query_token, query_head, key_token, key_head;
+  int64_t tokens, heads, key_heads, width, is_half, has_half_tables, is_back, threads;
 };
 }
 
@@ -112,15 +120,15 @@ void gate_back(const Gated& it) {
   });
 }
 
-// Widths are multiples of LANES here.
-template <class Kind>
+// Widths are multiples of LANES here. The norm is written in the kind of numbers that its readers round it to.
+template <class Kind, class Written>
 void norm(const Norm& it) {
   using Element = typename Kind::Element;
   const auto* weight = static_cast<const Element*>(it.weight);
   for_each_block((it.rows + ROW_BLOCK - 1) / ROW_BLOCK, it.threads, [&](int64_t block) {
     for (int64_t row = block * ROW_BLOCK; row < std::min(it.rows, (block + 1) * ROW_BLOCK); row++) {
       const auto* x = static_cast<const Element*>(it.x) + row * it.width;
-      auto* out = static_cast<Element*>(it.out) + row * it.width;
+      auto* out = static_cast<typename Written::Element*>(it.out) + row * it.width;
       Floats squares{};
       for (int64_t j = 0; j < it.width; j += LANES) {
         const Floats some = Kind::read(x + j);
@@ -129,7 +137,7 @@ void norm(const Norm& it) {
       const float factor = 1.0f / std::sqrt(sum_of(squares) / it.width + static_cast<float>(it.eps));
       it.factor[row] = factor;
       for (int64_t j = 0; j < it.width; j += LANES)
-        Kind::write(out + j, Kind::read(x + j) * factor * Kind::read(weight + j));
+        Written::write(out + j, Kind::read(x + j) * factor * Kind::read(weight + j));
     }
   });
 }
@@ -164,6 +172,38 @@ void norm_back(const Norm& it) {
   }
 }
 
+// Each pair of numbers, half a head apart, is turned by its angle; on the way back, the other way round.
+template <class Kind, class Table>
+void rotate_head(const typename Kind::Element* x, typename Kind::Element* out, const typename Table::Element* cosines,
+                 const typename Table::Element* sines, int64_t half, bool is_back) {
+  for (int64_t j = 0; j < half; j += LANES) {
+    const Floats low = Kind::read(x + j), high = Kind::read(x + half + j);
+    const Floats first = Table::read(sines + j), second = Table::read(sines + half + j);
+    Kind::write(out + j, low * Table::read(cosines + j) + high * (is_back ? second : -first));
+    Kind::write(out + half + j, high * Table::read(cosines + half + j) + low * (is_back ? -first : second));
+  }
+}
+
+// Halves of heads are multiples of LANES here.
+template <class Kind, class Table>
+void rotate(const Rotation& it) {
+  using Element = typename Kind::Element;
+  const auto turn_line = [&](const void* from, void* to, int64_t token, int64_t step, int64_t head_step, int64_t heads) {
+    const auto* cosines = static_cast<const typename Table::Element*>(it.cosines) + token * it.width;
+    const auto* sines = static_cast<const typename Table::Element*>(it.sines) + token * it.width;
+    for (int64_t head = 0; head < heads; head++)
+      rotate_head<Kind, Table>(static_cast<const Element*>(from) + token * step + head * head_step,
+                               static_cast<Element*>(to) + (token * heads + head) * it.width, cosines, sines,
+                               it.width / 2, it.is_back);
+  };
+  for_each_block((it.tokens + ROW_BLOCK - 1) / ROW_BLOCK, it.threads, [&](int64_t block) {
+    for (int64_t token = block * ROW_BLOCK; token < std::min(it.tokens, (block + 1) * ROW_BLOCK); token++) {
+      turn_line(it.query, it.query_out, token, it.query_token, it.query_head, it.heads);
+      turn_line(it.key, it.key_out, token, it.key_token, it.key_head, it.key_heads);
+    }
+  });
+}
+
 }  // namespace
 
 // 0; 2 when this processor has no such arithmetic.
@@ -176,6 +216,20 @@ void norm_back(const Norm& it) {
 extern "C" {
 int flantune_gate(const Gated* it) { RUN(gate, it); }
 int flantune_gate_back(const Gated* it) { RUN(gate_back, it); }
-int flantune_norm(const Norm* it) { RUN(norm, it); }
 int flantune_norm_back(const Norm* it) { RUN(norm_back, it); }
+
+int flantune_norm(const Norm* it) {
+#if defined(__AVX512BF16__)
+  if (it->is_half) return norm<Half, Half>(*it), 0;
+  if (it->is_rounded) return norm<Single, Half>(*it), 0;
+#endif
+  return it->is_half || it->is_rounded ? 2 : (norm<Single, Single>(*it), 0);
+}
+
+int flantune_rotate(const Rotation* it) {
+#if defined(__AVX512BF16__)
+  if (it->is_half) return it->has_half_tables ? rotate<Half, Half>(*it) : rotate<Half, Single>(*it), 0;
+#endif
+  return it->is_half || it->has_half_tables ? 2 : (rotate<Single, Single>(*it), 0);
+}
 }

@@ -39,8 +39,19 @@ class _Norm(ctypes.Structure):
 
     _fields_ = (
         *((name, c_void_p) for name in ("x", "weight", "grad", "out", "grad_x", "factor", "grad_weight")),
-        *((name, c_int64) for name in ("rows", "width", "is_half", "threads")),
+        *((name, c_int64) for name in ("rows", "width", "is_half", "is_rounded", "threads")),
         ("eps", c_double),
+    )
+
+
+class _Rotation(ctypes.Structure):
+    """As ``row_operations.cpp`` has it."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("query", "key", "cosines", "sines", "query_out", "key_out")),
+        *((f"{name}_{step}", c_int64) for name in ("query", "key") for step in ("token", "head")),
+        *((name, c_int64) for name in ("tokens", "heads", "key_heads", "width")),
+        *((name, c_int64) for name in ("is_half", "has_half_tables", "is_back", "threads")),
     )
 
 
@@ -69,8 +80,7 @@ class _RootMeanSquare(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        out, factor = torch.empty_like(x), x.new_empty(x.numel() // x.shape[-1], dtype=torch.float32)
-        call("flantune_norm", _norm(x, weight, factor, out=out.data_ptr(), eps=eps))
+        out, factor = _norm_forward(x, weight, eps, dtype=x.dtype)
         ctx.save_for_backward(x, weight, factor)
         return out
 
@@ -86,6 +96,19 @@ class _RootMeanSquare(torch.autograd.Function):
         return grad_x, None if grad_weight is None else grad_weight.to(weight.dtype), None
 
 
+class _Rotate(torch.autograd.Function):
+    """Queries and keys turned by the angles of their positions; of neither is anything kept."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(cosines, sines)
+        return _turned(query, key, cosines, sines, is_back=False)
+
+    @staticmethod
+    def backward(ctx: Any, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        return *_turned(query, key, *ctx.saved_tensors, is_back=True), None, None
+
+
 def gate(x: Tensor, up: Tensor, *, is_gelu: bool) -> Tensor | None:
     """silu(x) · up, or gelu(x) · up with GELU's tanh form; None where no program is in use that can."""
     if not _is_for(x, up) or x.shape != up.shape:
@@ -95,11 +118,50 @@ def gate(x: Tensor, up: Tensor, *, is_gelu: bool) -> Tensor | None:
 
 
 def root_mean_square(x: Tensor, weight: Tensor, eps: float) -> Tensor | None:
-    """Like x / rms(x) · weight, over the last dimension; None where no program is in use that can."""
+    """Like x / rms(x) · weight, over the last dimension; None where no program is in use that can.
+
+    Under autocast without gradients, it is rounded as whoever reads it would round it first.
+    """
     if not _is_for(x, weight) or weight.shape[0] % WIDTHS:
         return None
+    if not torch.is_grad_enabled():
+        return _norm_forward(x.contiguous(), weight, eps, dtype=_dtype_of_readers(x))[0]
     found: Tensor = _RootMeanSquare.apply(x.contiguous(), weight, eps)  # type: ignore[no-untyped-call]
     return found
+
+
+def rotate(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Rotary positions, x · cos + (−x₂, x₁) · sin for heads (x₁, x₂); None where no program is in use that can.
+
+    Args:
+        query: [rows, heads, tokens, width].
+        key: Likewise; with as many or fewer heads.
+        cosines: [rows, tokens, width], in the dtype of the query, or float32.
+        sines: Likewise.
+
+    Returns:
+        Both in the dtype they came in, laid out token by token.
+    """
+    shape = (query.shape[0], *query.shape[2:])
+    is_known = query.ndim == 4 and shape == (key.shape[0], *key.shape[2:]) == cosines.shape == sines.shape
+    if not is_known or shape[-1] % (2 * WIDTHS) or not _is_for(query, key):
+        return None
+    if cosines.dtype != sines.dtype or cosines.dtype not in (query.dtype, torch.float32) or cosines.requires_grad:
+        return None
+    found: tuple[Tensor, Tensor] = _Rotate.apply(query, key, cosines, sines)  # type: ignore[no-untyped-call]
+    return found
+
+
+def plain_rotation(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """What ``rotate`` does to either, in single operations."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cosines[:, None] + torch.cat([-high, low], dim=-1) * sines[:, None]
+
+
+def _dtype_of_readers(x: Tensor) -> torch.dtype:
+    rounded = torch.get_autocast_dtype("cpu")
+    is_known = torch.is_autocast_enabled("cpu") and rounded == torch.bfloat16 and door.rows_in_use(rounded)
+    return rounded if is_known else x.dtype
 
 
 def _is_for(*tensors: Tensor) -> bool:
@@ -126,11 +188,41 @@ def _gated(gate: Tensor, up: Tensor, is_gelu: bool, **pointers: int) -> _Gated:
     )  # fmt: skip
 
 
-def _norm(x: Tensor, weight: Tensor, factor: Tensor, *, eps: float = 0.0, **pointers: int) -> _Norm:
+def _norm(x: Tensor, weight: Tensor, factor: Tensor, **more: Any) -> _Norm:
     return _Norm(
         x=x.data_ptr(), weight=weight.data_ptr(), factor=factor.data_ptr(), rows=len(factor), width=x.shape[-1],
-        is_half=x.dtype == torch.bfloat16, threads=_threads(x.numel()), eps=eps, **pointers,
+        is_half=x.dtype == torch.bfloat16, threads=_threads(x.numel()), **more,
     )  # fmt: skip
+
+
+def _norm_forward(x: Tensor, weight: Tensor, eps: float, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The norm, and the factor of each row in float32."""
+    out, factor = torch.empty_like(x, dtype=dtype), x.new_empty(x.numel() // x.shape[-1], dtype=torch.float32)
+    is_rounded = dtype != x.dtype
+    call("flantune_norm", _norm(x, weight, factor, out=out.data_ptr(), eps=eps, is_rounded=is_rounded))
+    return out, factor
+
+
+def _turned(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *, is_back: bool) -> tuple[Tensor, Tensor]:
+    rows, _, tokens, width = query.shape
+    # As they come from a product, token by token, this copies nothing.
+    lines = [_with_width_inside(x.transpose(1, 2).flatten(0, 1)) for x in (query, key)]
+    tables = cosines.contiguous(), sines.contiguous()
+    outs = [torch.empty_like(line, memory_format=torch.contiguous_format) for line in lines]
+    problem = _Rotation(
+        *(tensor.data_ptr() for tensor in (*lines, *tables, *outs)),
+        *(line.stride(place) for line in lines for place in (0, 1)),
+        tokens=rows * tokens, heads=query.shape[1], key_heads=key.shape[1], width=width,
+        is_half=query.dtype == torch.bfloat16, has_half_tables=cosines.dtype == torch.bfloat16, is_back=is_back,
+        threads=_threads(query.numel()),
+    )  # fmt: skip
+    call("flantune_rotate", problem)
+    turned_query, turned_key = (out.view(rows, tokens, -1, width).transpose(1, 2) for out in outs)
+    return turned_query, turned_key
+
+
+def _with_width_inside(line: Tensor) -> Tensor:
+    return line if line.stride(-1) == 1 else line.contiguous()
 
 
 def _threads(count: int) -> int:
@@ -143,15 +235,24 @@ def agrees(dtype: torch.dtype) -> bool:
     drawn = torch.Generator().manual_seed(0)
     x, up, towards = (3 * torch.randn(5, 48, generator=drawn) for _ in range(3))
     weight = torch.randn(48, generator=drawn)
+    query, key, wide = (torch.randn(1, heads, 5, 64, generator=drawn) for heads in (2, 1, 3))
+    # Without rounding in either dtype.
+    angles = [torch.randn(1, 5, 64, generator=drawn).bfloat16().float() for _ in range(2)]
     silu, gelu = torch.nn.functional.silu, torch.nn.functional.gelu
     cases = (
-        (lambda a, b: _Gate.apply(a, b, False), lambda a, b: silu(a) * b, up),  # type: ignore[no-untyped-call]
-        (lambda a, b: _Gate.apply(a, b, True), lambda a, b: gelu(a, approximate="tanh") * b, up),  # type: ignore[no-untyped-call]
-        (lambda a, b: _RootMeanSquare.apply(a, b, 1e-6), _plain_norm, weight),  # type: ignore[no-untyped-call]
+        (lambda a, b: _Gate.apply(a, b, False), lambda a, b: silu(a) * b, (x, up), towards),  # type: ignore[no-untyped-call]
+        (lambda a, b: _Gate.apply(a, b, True), lambda a, b: gelu(a, approximate="tanh") * b, (x, up), towards),  # type: ignore[no-untyped-call]
+        (lambda a, b: _RootMeanSquare.apply(a, b, 1e-6), _plain_norm, (x, weight), towards),  # type: ignore[no-untyped-call]
+        (
+            lambda a, b: torch.cat(_Rotate.apply(a, b, *(angle.to(a.dtype) for angle in angles)), dim=1),  # type: ignore[no-untyped-call]
+            lambda a, b: torch.cat([plain_rotation(each, *angles) for each in (a, b)], dim=1),
+            (query, key),
+            wide,
+        ),
     )
     # Layers that compute their activations again count what is kept: what is kept here is none of theirs.
-    with torch.enable_grad(), saved_tensors_hooks(_itself, _itself):
-        return all(_agrees(mine, plain, (x, other), towards, dtype) for mine, plain, other in cases)
+    with torch.enable_grad(), torch.autocast("cpu", enabled=False), saved_tensors_hooks(_itself, _itself):
+        return all(_agrees(*case, dtype) for case in cases)
 
 
 def _itself(tensor: Tensor) -> Tensor:

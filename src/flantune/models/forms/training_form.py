@@ -19,6 +19,7 @@ from flantune.models.forms.fused import lean_form
 from flantune.models.forms.gated import gated_form
 from flantune.models.forms.last_layer import find_narrowed
 from flantune.models.forms.low_rank import LowRankLinear, low_rank_form
+from flantune.models.forms.rotary import LeanRotation, rotated, rotations
 from flantune.models.forms.tile_products import has_tiles, tile_form
 from flantune.models.heads import find_head
 
@@ -38,7 +39,7 @@ class TrainingForm:
 
     Args:
         lm: The model.
-        is_lean: Use the lean forms of ``fused``, ``gated`` and ``low_rank``.
+        is_lean: Use the lean forms of ``fused``, ``gated``, ``rotary`` and ``low_rank``.
         is_compiled: Compile the layers where that can be done (``compiled.why_not_compiled``); the compiler finds
             better forms by itself.
         keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
@@ -66,6 +67,7 @@ class TrainingForm:
         self._attention = partial(in_use, lm.device.type)
         self._compiled = CompiledBlocks(lm) if is_compiled and not why_not_compiled(lm) else None
         self._modules: list[Exchange] = []
+        self._rotations: list[LeanRotation] = []
         self._weights: list[tuple[nn.Module, str, nn.Parameter]] = []
         self._copies: dict[int, Tensor] = {}
         if not has_plain_weights(lm.model):
@@ -80,6 +82,7 @@ class TrainingForm:
             self._modules += exchanges(lm.model, lean_form)
             if lm.device.type == "cpu":
                 self._modules += exchanges(lm.model, gated_form)
+                self._rotations = rotations(lm.model)
             if lm.device.type == "cpu" and lm.compute_dtype == torch.bfloat16 and has_tiles():
                 self._modules += exchanges(lm.model, tile_form(lm.model))
         if lm.compute_dtype == torch.bfloat16:
@@ -117,7 +120,7 @@ class TrainingForm:
         try:
             for module, name, weight in self._weights:
                 module._parameters[name] = self._copies[id(weight)]  # type: ignore[assignment]
-            with exchanged(self._modules), self._attention(), compiled, self._checkpointing():
+            with exchanged(self._modules), rotated(self._rotations), self._attention(), compiled, self._checkpointing():
                 yield
         finally:
             for module, name, weight in self._weights:

@@ -1,0 +1,97 @@
+"""Rotary positions in one pass over queries and keys, forward and back, where transformers needs a dozen.
+
+transformers has them in a function beside each architecture, which its attention layers call. For as long as a form
+lasts, another function that gives the same numbers takes its place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from flantune.models.forms.row_operations import plain_rotation, rotate
+from flantune.models.trials import FAILURES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NAME = "apply_rotary_pos_emb"
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeanRotation:
+    """Called as the function of an architecture whose place it takes.
+
+    Attributes:
+        file: Where that is.
+        usual: That function, which is asked where no program is in use that can.
+        keeps_dtype: Whether its results are in the dtype of queries and keys, whatever that of the angles is.
+    """
+
+    file: ModuleType
+    usual: Any
+    keeps_dtype: bool
+
+    def __call__(self, query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *more: Any, **named: Any) -> Any:
+        """[rows, heads, tokens, width] and [rows, tokens, width] → queries and keys, turned."""
+        if not (more or named) and (query.dtype == cosines.dtype or self.keeps_dtype or _is_rounded_next(query)):
+            found = rotate(query, key, cosines, sines)
+            if found is not None:
+                return found
+        return self.usual(query, key, cosines, sines, *more, **named)
+
+
+def _is_rounded_next(query: Tensor) -> bool:
+    """Whether attention rounds what it is given to the dtype of the queries."""
+    return torch.is_autocast_enabled("cpu") and query.dtype == torch.get_autocast_dtype("cpu")
+
+
+def rotations(model: nn.Module) -> list[LeanRotation]:
+    """The other forms of the functions that a model's layers call."""
+    names = dict.fromkeys(type(module).__module__ for module in model.modules())
+    found = (_rotation(sys.modules[name]) for name in names if name in sys.modules)
+    return [rotation for rotation in found if rotation is not None]
+
+
+@contextmanager
+def rotated(rotations: Sequence[LeanRotation]) -> Iterator[None]:
+    """Within the block, the other forms take the functions' places."""
+    try:
+        for rotation in rotations:
+            setattr(rotation.file, NAME, rotation)
+        yield
+    finally:
+        for rotation in rotations:
+            setattr(rotation.file, NAME, rotation.usual)
+
+
+@cache
+def _rotation(file: ModuleType) -> LeanRotation | None:
+    """Of an architecture; None where it has no such function or its numbers are others."""
+    usual = getattr(file, NAME, None)
+    if not callable(usual):
+        return None
+    drawn = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(1, heads, 3, 64, generator=drawn) for heads in (2, 1))
+    # An architecture that reads one half of the angles alone, or turns pairs of neighbors, gives other numbers.
+    cosines, sines = (torch.randn(1, 3, 64, generator=drawn) for _ in range(2))
+    expected = [plain_rotation(each, cosines, sines) for each in (query, key)]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            found = usual(query, key, cosines, sines)
+            rounded = usual(query.bfloat16(), key.bfloat16(), cosines, sines)
+            same = [torch.allclose(*pair, rtol=TOLERANCE, atol=TOLERANCE) for pair in zip(found, expected, strict=True)]
+    except FAILURES:
+        return None
+    if not all(same):
+        return None
+    return LeanRotation(file=file, usual=usual, keeps_dtype=rounded[0].dtype == torch.bfloat16)
