@@ -34,7 +34,7 @@ MEMORY_SHARE = 0.8
 """Share of the free memory that a pass may use; the rest is for data, fragmentation and other programs."""
 PROBE_TOKENS = 256
 OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "adamw8bit-bnb": 2, "adafactor": 1}
-"""Approximate size of the state per trained weight. Adafactor stores only rows and columns of a matrix."""
+"""Approximate bytes of optimizer state per trained weight. Adafactor stores only rows and columns of a matrix."""
 ACTIVATION_HINT = (
     'set training.activation_checkpointing = true, training.optimizer = "adafactor", model.adapter = "lora", '
     'a smaller packing.row_tokens, or training.parallel = "sharded" on several devices'
