@@ -1,8 +1,7 @@
 """Runs benchmarks by name, or all of them: ``python -m benchmarks [NAME …]``; results go to ``benchmarks/results``.
 
-``--small`` tries a benchmark with little data and writes nothing; ``--device NAME`` names where to measure, for those
-that can choose. The exit code is 1 when one that has to come
-to a given result comes to another.
+``--small`` tries a benchmark with little data and writes nothing; ``--device NAME`` chooses the device, for benchmarks
+that support it. The exit code is 1 if a benchmark with a required result does not reach it.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def main(names: list[str]) -> int:
         chosen, names = {"device": names[at + 1]}, [*names[:at], *names[at + 2 :]]
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
+        print(f"unknown benchmark {', '.join(unknown)}; known ones: {', '.join(NAMES)}", file=sys.stderr)
         return 2
     wrong = []
     for name in names or NAMES:
@@ -66,7 +65,7 @@ def main(names: list[str]) -> int:
         own = {key: value for key, value in chosen.items() if key in known}
         if is_small:
             if "small" not in known:
-                print(f"{name} has no small size")
+                print(f"{name} has no small version")
                 continue
             print(json.dumps(measure(small=True, **own), indent=1))
             continue

@@ -30,7 +30,7 @@ def measure(folder: Path | None = None) -> dict[str, Any] | None:
     """Accuracies by the authors and by flantune, and the files in which they differ."""
     named = os.environ.get(FOLDER, "")
     if folder is None and not named:
-        print(f"passed over: {FOLDER} names no folder (code-davinci-002-outputs of the authors' repository)")
+        print(f"skipped: {FOLDER} does not point to a folder (code-davinci-002-outputs of the authors' repository)")
         return None
     paths = sorted((folder or Path(named)).rglob(f"*{_METRICS}"))
     rows = [_row(path) for path in paths]

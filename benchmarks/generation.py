@@ -99,34 +99,46 @@ def _often_ending(lm: Any, inputs: Sequence[np.ndarray]) -> None:
 
 
 def _ours(lm: Any, inputs: Sequence[np.ndarray], samples: int) -> Answers:
-    decoding = Decoding(max_new_tokens=NEW_TOKENS, temperature=1.0 if samples > 1 else 0.0)
-    found = write(lm, inputs, decoding, samples=samples, batch_tokens=BUDGET)
-    return {one.index * samples + one.sample: list(one.tokens) for one in found}
+    return ours(lm, inputs, samples, new=NEW_TOKENS, budget=BUDGET)
 
 
 def _theirs(lm: Any, inputs: Sequence[np.ndarray], samples: int) -> Answers:
+    return theirs(lm, inputs, samples, new=NEW_TOKENS, budget=BUDGET)
+
+
+def ours(lm: Any, inputs: Sequence[np.ndarray], samples: int, *, new: int, budget: int) -> Answers:
+    """Number of an answer → its tokens, written by flantune."""
+    decoding = Decoding(max_new_tokens=new, temperature=1.0 if samples > 1 else 0.0)
+    found = write(lm, inputs, decoding, samples=samples, batch_tokens=budget)
+    return {one.index * samples + one.sample: list(one.tokens) for one in found}
+
+
+def theirs(lm: Any, inputs: Sequence[np.ndarray], samples: int, *, new: int, budget: int) -> Answers:
+    """The same by ``generate``: prompts sorted by length, padded on the left, in batches of the same budget."""
     order = sorted(range(len(inputs)), key=lambda at: -len(inputs[at]))
-    found: dict[int, list[int]] = {}
+    found: Answers = {}
+    config: Any = GenerationConfig
+    end = lm.tokenizer.eos_token_id
     while order:
         width = len(inputs[order[0]])
-        rows = max(1, BUDGET // ((width + NEW_TOKENS) * samples))
+        rows = max(1, budget // ((width + new) * samples))
         batch, order = order[:rows], order[rows:]
         tokens, mask = (np.zeros((len(batch), width), dtype=np.int64) for _ in range(2))
         for row, at in enumerate(batch):
             place = slice(width - len(inputs[at]), width) if lm.family == "decoder-only" else slice(len(inputs[at]))
             tokens[row, place], mask[row, place] = inputs[at], 1
-        config: Any = GenerationConfig
-        outputs = lm.model.generate(
-            input_ids=torch.from_numpy(tokens), attention_mask=torch.from_numpy(mask),
-            generation_config=config(
-                do_sample=samples > 1, num_return_sequences=samples, top_k=0, max_new_tokens=NEW_TOKENS, pad_token_id=0,
-                eos_token_id=lm.tokenizer.eos_token_id, num_beams=1,
-                decoder_start_token_id=getattr(lm.model.config, "decoder_start_token_id", None),
-            ),
-        )  # fmt: skip
+        with torch.no_grad():
+            outputs = lm.model.generate(
+                input_ids=torch.from_numpy(tokens).to(lm.device),
+                attention_mask=torch.from_numpy(mask).to(lm.device),
+                generation_config=config(
+                    do_sample=samples > 1, num_return_sequences=samples, top_k=0, max_new_tokens=new, pad_token_id=0,
+                    eos_token_id=end, num_beams=1,
+                    decoder_start_token_id=getattr(lm.model.config, "decoder_start_token_id", None),
+                ),
+            )  # fmt: skip
         start = width if lm.family == "decoder-only" else 1
         for row, written in enumerate(outputs[:, start:].tolist()):
-            end = lm.tokenizer.eos_token_id
             answer = written[: written.index(end)] if end in written else written
             found[batch[row // samples] * samples + row % samples] = answer
     return found

@@ -78,7 +78,7 @@ def measure(*, small: bool = False, device: str = "cuda") -> dict[str, Any] | No
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     if device != "cpu" and not _has_gpu():
-        print("passed over: there is no GPU; --small --device cpu tries the program")
+        print("skipped: there is no GPU; --small --device cpu tries the program")
         return None
     _import_once()
     start, found, rate = time.perf_counter(), dict[str, Any](), 0.0

@@ -53,7 +53,7 @@ def measure(*, folder: Path | None = None, small: bool = False) -> dict[str, Any
     root = folder or Path(os.environ.get("HARNESS_FOLDER", ""))
     files = sorted((root / "lm_eval" / "tasks").rglob("*.yaml"))
     if not files:
-        print("passed over: HARNESS_FOLDER names no checkout of lm-evaluation-harness")
+        print("skipped: HARNESS_FOLDER does not point to a checkout of lm-evaluation-harness")
         return None
     tasks = [path for path in files if _is_task(path)][:: 50 if small else 1]
     return {

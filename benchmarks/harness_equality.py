@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from benchmarks.harness_rows import CASES, Case, rows
+from benchmarks.peers import ALONE, ROOT, python_with
 from flantune.commands.evaluate import evaluate
 from flantune.commands.evaluation_request import EvaluationRequest
 from flantune.harness.harness_file import load_settings
@@ -35,14 +36,14 @@ ROWS = 6
 _SPLITS = ("training_split", "validation_split", "test_split", "fewshot_split")
 
 
-def measure(*, small: bool = False, only: str = "") -> dict[str, Any] | None:
+def measure(*, small: bool = False) -> dict[str, Any] | None:
     """Both sides on every file."""
     harness = Path(os.environ.get("HARNESS_FOLDER", "")) / "lm_eval" / "tasks"
-    python = os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    if not harness.is_dir() or subprocess.run([python, "-c", "import lm_eval"], check=False).returncode:
+    python = python_with("lm_eval")
+    if not harness.is_dir() or python is None:
         print("passed over: needs HARNESS_FOLDER, and lm-eval (see benchmarks/peers.txt)")
         return None
-    cases = [case for case in CASES if only in case.file][: 4 if small else None]
+    cases = list(CASES[: 4 if small else None])
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         paths = {str(_written(case, number, harness, work)): case for number, case in enumerate(cases)}
@@ -104,11 +105,8 @@ def _theirs(python: str, model: str, paths: list[str], work: Path) -> dict[str, 
     (work / "cases.json").write_text(json.dumps(paths), encoding="utf-8")
     out = work / "theirs.json"
     command = [python, "-m", "benchmarks.harness_side", model, str(work / "cases.json"), str(out)]
-    environment = os.environ | {
-        "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets"),
-        "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parent.parent, stdout=sys.stderr)
+    caches = {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
+    subprocess.run(command, check=True, env=os.environ | ALONE | caches, cwd=ROOT, stdout=sys.stderr)
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return found
 
@@ -184,7 +182,3 @@ def _listed(arguments: Any) -> list[list[Any]]:
 
 def _answers(resps: Any) -> list[Any]:
     return [one[0] for one in resps]
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(small="--small" in sys.argv, only=os.environ.get("ONLY", "")), indent=1))

@@ -46,7 +46,7 @@ def four(n: int) -> list[str]:
 
 
 def common(n: int) -> Row:
-    """Columns under the names that many data sets give them."""
+    """Columns under the names that many datasets give them."""
     a, b, c, d = four(n)
     return {
         "id": f"row-{n}",

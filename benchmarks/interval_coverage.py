@@ -120,14 +120,14 @@ def _beta(means: Floats, correlation: float, generator: np.random.Generator) -> 
 
 
 def score_intervals(rows: Floats, sizes: Sequence[int]) -> Floats:
-    """``clustered_mean`` and ``interval_of`` for many data sets at once: lower and upper ends, shape [2, datasets]."""
+    """``clustered_mean`` and ``interval_of`` for many datasets at once: lower and upper ends, shape [2, datasets]."""
     sums, counts = _by_group(rows, sizes)
     answers = effective_answers(sums, counts, confidence=CONFIDENCE)
     return exact_ends(rows.mean(axis=1), answers=answers, confidence=CONFIDENCE)
 
 
 def difference_p(change: Floats, sizes: Sequence[int]) -> tuple[Floats, Floats]:
-    """``t_test_p`` of many data sets' differences at once, and how far their intervals reach."""
+    """``t_test_p`` of many datasets' differences at once, and how far their intervals reach."""
     from scipy.special import stdtr
 
     sums, counts = _by_group(change, sizes)
@@ -243,7 +243,7 @@ def _task_means(datasets: int) -> Iterator[dict[str, Any]]:
 
 
 def _means(drawn: Sequence[Floats], span: tuple[float, float]) -> Iterator[Mean]:
-    """The mean over tasks of each data set, by the functions that a run uses."""
+    """The mean over tasks of each dataset, by the functions that a run uses."""
     for at in range(len(drawn[0])):
         means = [clustered_mean(rows[at][:, None], span=span, confidence=CONFIDENCE) for rows in drawn]
         yield combine(Share(task=str(task), weight=1.0 / len(means), mean=mean) for task, mean in enumerate(means))

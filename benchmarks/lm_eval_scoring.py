@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import ALONE, ROOT, data_folder, python_with
 from flantune.commands.plan import prepare_tasks
 from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.metrics.rank_classification import best_options
@@ -55,17 +56,16 @@ CASES = (
 )
 
 
-def measure(*, small: bool = False, only: str = "") -> dict[str, Any] | None:
+def measure(*, small: bool = False) -> dict[str, Any] | None:
     """Both sides on every case."""
-    data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    if data is None or subprocess.run([python, "-c", "import lm_eval"], capture_output=True, check=False).returncode:
+    data, python = data_folder(), python_with("lm_eval")
+    if data is None or python is None:
         print("passed over: needs lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        prepared, _ = prepare_tasks(_config(data), root=work, cache=work / "data")
-        cases = [case for case in CASES if only in case.name]
-        return {"rows": [_measure(case, prepared, work, python=python, share=6 if small else 1) for case in cases]}
+        prepared, _ = prepare_tasks(config_of(data), root=work, cache=work / "data")
+        return {"rows": [_measure(case, prepared, work, python=python, share=6 if small else 1) for case in CASES]}
 
 
 def _measure(case: Case, prepared: Any, work: Path, *, python: str, share: int) -> dict[str, Any]:
@@ -131,10 +131,7 @@ def _run(python: str, side: list[str], folder: Path, work: Path) -> dict[str, An
     out = work / f"{side[0]}.json"
     files = [str(folder), str(work / "prompts.pickle"), str(out)]
     command = [python, "-m", "benchmarks.scoring_side", *files, *side]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "RAYON_NUM_THREADS": "1",
-    }  # fmt: skip
-    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parent.parent, stdout=sys.stderr)
+    subprocess.run(command, check=True, env=os.environ | ALONE, cwd=ROOT, stdout=sys.stderr)
     found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     return found
 
@@ -174,17 +171,6 @@ def _model(architecture: str, prepared: Any, work: Path) -> Path:
     return folder
 
 
-def _config(data: Path) -> RunConfig:
+def config_of(data: Path) -> RunConfig:
+    """The tasks that are scored."""
     return RunConfig(data=DataSettings(collection=("flan2021",), include=TASKS, mirror=data, missing="skip"))
-
-
-def _data() -> Path | None:
-    own = Path(__file__).parent.parent
-    for folder in (os.environ.get("FLANTUNE_DATA"), own.parent / "shared" / "data" / "hub"):
-        if folder and Path(folder).is_dir():
-            return Path(folder)
-    return None
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(small="--small" in sys.argv, only=sys.argv[-1] if len(sys.argv) > 2 else ""), indent=1))

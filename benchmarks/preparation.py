@@ -14,15 +14,13 @@ interpreter ``FLANTUNE_PEERS_PYTHON`` names; and data in the mirror's form under
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.peers import ALONE, data_folder, python_with, told_by
+
 RUNS = {
     "causal, byte-level BPE": ("gpt2", ()),
     "T5-type, Unigram": ("t5", ()),
@@ -34,8 +32,8 @@ BLOCKS, ROUNDS = 1, 3
 
 def measure(*, small: bool = False) -> dict[str, Any] | None:
     """All cases, each side in turn, medians of rounds."""
-    data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    if data is None or subprocess.run([python, "-c", "import trl"], capture_output=True, check=False).returncode:
+    data, python = data_folder(), python_with("trl")
+    if data is None or python is None:
         print("passed over: needs TRL (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -82,16 +80,7 @@ def _measure(name: str, scratch: Path, *, data: Path, python: str, blocks: int, 
 
 
 def _run(python: str, side: str, settings: dict[str, Any]) -> dict[str, Any]:
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error",
-    }  # fmt: skip
+    quiet = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
     command = [python, "-m", "benchmarks.preparation_side", side, json.dumps(settings)]
-    done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    told: dict[str, Any] = told_by(*command, environment=ALONE | quiet)
     return told
-
-
-def _data() -> Path | None:
-    folder = Path(os.environ.get("FLANTUNE_DATA", ROOT / "../shared/data/hub"))
-    return folder.resolve() if folder.is_dir() else None

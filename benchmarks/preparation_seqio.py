@@ -30,15 +30,15 @@ import base64
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.preparation import ROOT, _data, _run
-from benchmarks.preparation_side import _model, _opened
-from flantune.packing.blocks import BLOCK_DRAWS, block_path, read_block
+from benchmarks.peers import ALONE, data_folder, told_by
+from benchmarks.preparation import _run
+from benchmarks.preparation_side import t5_tokenizer, t5_words, trained_mixture, write_model, write_prompts
+from flantune.packing.blocks import block_path, read_block
 
 TASKS = ("rte", "copa", "wsc", "boolq", "sst2", "mrpc", "cola", "trec", "arc_easy", "arc_challenge")
 CASES = {
@@ -68,15 +68,15 @@ max_target_tokens = 512
 
 def measure(*, small: bool = False) -> dict[str, Any] | None:
     """All cases, each side in turn, medians of rounds."""
-    data, code, python = _data(), os.environ.get("FLANTUNE_FLAN"), os.environ.get("FLANTUNE_FLAN_PYTHON")
+    data, code, python = data_folder(), os.environ.get("FLANTUNE_FLAN"), os.environ.get("FLANTUNE_FLAN_PYTHON")
     if data is None or code is None or python is None:
-        print("passed over: needs FLAN's code and its Python (see the top of this file), and real rows (FLANTUNE_DATA)")
+        print("skipped: needs FLAN's code and its Python (see the top of this file), and real rows (FLANTUNE_DATA)")
         return None
     with tempfile.TemporaryDirectory() as scratch:
         both = {
             "data": str(data),
             "flan": str(Path(code).resolve()),
-            "python": python,
+            "python": os.path.abspath(python),  # noqa: PTH100 - a link into the environment is not followed
             "architecture": "t5",
             "blocks": 1,
         }
@@ -114,58 +114,30 @@ def _measure(name: str, both: dict[str, Any], *, rounds: int) -> dict[str, Any]:
 
 def _set_up(settings: dict[str, Any]) -> None:
     """The run file; a vocabulary that both sides use, learned from the prompts; the prompts as text."""
-    from flantune.mixture.mixture import Mixture
-    from flantune.prompts.layout import Layout, inputs_text
-
     work = Path(settings["work"])
     work.mkdir(parents=True)
     (work / "run.toml").write_text(RUN_FILE.format(tasks=list(TASKS), data=settings["data"]))
-    _model("t5").save_pretrained(work / "model")
-    mixture = _mixture(settings)
+    mixture = trained_mixture(settings)
     texts = (mixture[at] for at in range(20_000))
     (work / "texts.txt").write_text("\n".join(f"{one.inputs}\n{one.targets}" for one in texts), encoding="utf-8")
-    _tokenizer(_their("vocabulary", settings)).save_pretrained(work / "model")
-    _, stream = _opened(settings)
-    assert isinstance(stream.mixture, Mixture)
-    with (work / "prompts.jsonl").open("w", encoding="utf-8") as file:
-        for at in range(BLOCK_DRAWS):
-            prompt = stream.mixture[at]
-            row = {"inputs": inputs_text(prompt, Layout()), "targets": prompt.targets}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _mixture(settings: dict[str, Any]) -> Any:
-    from benchmarks.preparation_side import _run_file
-    from flantune.commands.plan import prepare_tasks
-    from flantune.mixture.mixture import Mixture
-
-    file = _run_file(settings)
-    prepared, _ = prepare_tasks(file.config, root=file.root, cache=Path(settings["work"]) / "data")
-    return Mixture([one for one in prepared if one.stores.get("train")], seed=1)
+    write_model("t5", _tokenizer(_their("vocabulary", settings)), work)
+    write_prompts(settings)
 
 
 def _tokenizer(told: dict[str, Any]) -> Any:
     """The SentencePiece vocabulary as T5's fast tokenizer has it."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, models, normalizers
 
     pieces = [(piece, score) for piece, score in told["pieces"]]
     made = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
-    made.normalizer = normalizers.Precompiled(base64.b64decode(told["characters"]))
-    mark = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
-    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), mark])
-    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, clean_up_tokenization_spaces=False, **named)
+    return t5_tokenizer(t5_words(made, normalizers.Precompiled(base64.b64decode(told["characters"]))))
 
 
 def _their(side: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Runs a side in FLAN's environment."""
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    command = [settings["python"], str(ROOT / "benchmarks/preparation_seqio_side.py"), side, json.dumps(settings)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    command = [settings["python"], "benchmarks/preparation_seqio_side.py", side, json.dumps(settings)]
+    quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
+    told: dict[str, Any] = told_by(*command, environment=ALONE | quiet)
     return told
 
 

@@ -27,7 +27,6 @@ def setup(settings: dict[str, Any]) -> dict[str, Any]:
     """Writes the run file, the tokenizer as a model's folder, and the prompts as text."""
     work = Path(settings["work"])
     work.mkdir(parents=True)
-    tokenizer = _unigram if settings["architecture"] == "t5" else _byte_level
     (work / "run.toml").write_text(
         f'''
 [data]
@@ -42,17 +41,32 @@ max_input_tokens = 1024
 max_target_tokens = 256
 '''
     )
-    _model(settings["architecture"]).save_pretrained(work / "model")
-    _trained(settings, tokenizer).save_pretrained(work / "model")
-    _, stream = _opened(settings)
+    from flantune.models.scratch import train_tokenizer
+
+    mixture = trained_mixture(settings)
+    texts = (mixture[at].inputs + "\n" + mixture[at].targets for at in range(20_000))
+    architecture = settings["architecture"]
+    write_model(architecture, _unigram(texts) if architecture == "t5" else train_tokenizer(texts, 24_000), work)
+    write_prompts(settings)
+    return {}
+
+
+def write_model(architecture: str, tokenizer: Any, work: Path) -> None:
+    """A tokenizer with a model of a few weights, as the folder that both sides load."""
+    _model(architecture).save_pretrained(work / "model")
+    tokenizer.save_pretrained(work / "model")
+
+
+def write_prompts(settings: dict[str, Any]) -> None:
+    """The prompts of the blocks as finished text."""
     from flantune.prompts.layout import Layout, inputs_text
 
+    work, (_, stream) = Path(settings["work"]), _opened(settings)
     with (work / "prompts.jsonl").open("w", encoding="utf-8") as file:
         for at in range(settings["blocks"] * BLOCK_DRAWS):
             prompt = stream.mixture[at]
             row = {"inputs": inputs_text(prompt, Layout()), "targets": prompt.targets}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return {}
 
 
 def flantune(settings: dict[str, Any]) -> dict[str, Any]:
@@ -109,16 +123,10 @@ def _batches(stream: Any) -> int:
 
 def trl(settings: dict[str, Any]) -> dict[str, Any]:
     """``datasets.map`` to prompt and completion, then what ``SFTTrainer`` does to them before the first step."""
-    import datasets
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
-    datasets.disable_caching()
-    datasets.disable_progress_bars()
-    work = Path(settings["work"])
-    rows = datasets.load_dataset("json", data_files=str(work / "prompts.jsonl"), split="train",
-                                 cache_dir=str(work / "cache"))  # fmt: skip
-    tokenizer = AutoTokenizer.from_pretrained(work / "model")
+    work, rows, tokenizer = _loaded(settings)
     model = AutoModelForCausalLM.from_config(_model("gpt2").config)
     spent: list[float] = []
     prepare = SFTTrainer._prepare_dataset
@@ -144,15 +152,7 @@ def trl(settings: dict[str, Any]) -> dict[str, Any]:
 
 def batches(settings: dict[str, Any]) -> dict[str, Any]:
     """The least that ``datasets`` can do: the tokenizer on batches of a thousand, inputs and targets apart."""
-    import datasets
-    from transformers import AutoTokenizer
-
-    datasets.disable_caching()
-    datasets.disable_progress_bars()
-    work = Path(settings["work"])
-    rows = datasets.load_dataset("json", data_files=str(work / "prompts.jsonl"), split="train",
-                                 cache_dir=str(work / "cache"))  # fmt: skip
-    tokenizer = AutoTokenizer.from_pretrained(work / "model")
+    _, rows, tokenizer = _loaded(settings)
 
     def encode(found: dict[str, list[str]]) -> dict[str, Any]:
         inputs = tokenizer([text + SEPARATOR for text in found["inputs"]], add_special_tokens=False)["input_ids"]
@@ -162,6 +162,19 @@ def batches(settings: dict[str, Any]) -> dict[str, Any]:
     began = time.process_time()
     made = rows.map(encode, batched=True, remove_columns=rows.column_names)
     return {"prompts": len(made), "cpu_s": time.process_time() - began}
+
+
+def _loaded(settings: dict[str, Any]) -> tuple[Path, Any, Any]:
+    """The folder, the finished prompts in it as a dataset, and the tokenizer."""
+    import datasets
+    from transformers import AutoTokenizer
+
+    datasets.disable_caching()
+    datasets.disable_progress_bars()
+    work = Path(settings["work"])
+    files, cache = str(work / "prompts.jsonl"), str(work / "cache")
+    rows = datasets.load_dataset("json", data_files=files, split="train", cache_dir=cache)
+    return work, rows, AutoTokenizer.from_pretrained(work / "model")
 
 
 def _same_ids(settings: dict[str, Any], made: Any) -> float:
@@ -197,42 +210,44 @@ def _model(architecture: str) -> Any:
     return GPT2LMHeadModel(GPT2Config(vocab_size=32_128, n_embd=8, n_layer=1, n_head=2))
 
 
-def _trained(settings: dict[str, Any], make: Any) -> Any:
-    """A tokenizer learned from the tasks' own prompts."""
-    file = _run_file(settings)
+def trained_mixture(settings: dict[str, Any]) -> Any:
+    """The tasks' own prompts, to learn a vocabulary from."""
     from flantune.mixture.mixture import Mixture
 
+    file = _run_file(settings)
     prepared, _ = prepare_tasks(file.config, root=file.root, cache=Path(settings["work"]) / "data")
-    mixture = Mixture([one for one in prepared if one.stores.get("train")], seed=1)
-    return make(mixture[at].inputs + "\n" + mixture[at].targets for at in range(20_000))
-
-
-def _byte_level(texts: Any) -> Any:
-    from flantune.models.scratch import train_tokenizer
-
-    return train_tokenizer(texts, 24_000)
+    return Mixture([one for one in prepared if one.stores.get("train")], seed=1)
 
 
 def _unigram(texts: Any) -> Any:
-    """As T5's: white space becomes blanks, and every word stands for itself."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    """A vocabulary learned as T5's was."""
+    from tokenizers import Tokenizer, models, normalizers, trainers
 
-    made = Tokenizer(models.Unigram())
-    made.normalizer = normalizers.NFKC()
-    mark = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
-    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), mark])
+    made = t5_words(Tokenizer(models.Unigram()), normalizers.NFKC())
     special = ["<pad>", "</s>", "<unk>"]
     made.train_from_iterator(texts, trainers.UnigramTrainer(
         vocab_size=16_000, special_tokens=special, unk_token="<unk>", show_progress=False))  # fmt: skip
+    return t5_tokenizer(made)
+
+
+def t5_words(made: Any, normalizer: Any) -> Any:
+    """As T5's: white space becomes blanks, and every word stands for itself."""
+    from tokenizers import pre_tokenizers
+
+    made.normalizer = normalizer
+    mark = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), mark])
+    return made
+
+
+def t5_tokenizer(made: Any) -> Any:
+    """As transformers has it, with the end of sequence after every text."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
     made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        clean_up_tokenization_spaces=False,
-    )
+    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, clean_up_tokenization_spaces=False, **named)
 
 
 if __name__ == "__main__":

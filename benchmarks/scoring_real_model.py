@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.lm_eval_scoring import TASKS, _data
+from benchmarks.lm_eval_scoring import config_of
+from benchmarks.peers import data_folder
 
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise", "aten::linear"),
@@ -31,9 +32,9 @@ def measure(*, small: bool = False) -> dict[str, Any] | None:
     from flantune.models.load import load_model
     from flantune.settings.config import ModelSettings
 
-    data, folder = _data(), os.environ.get("FLANTUNE_MODEL")
+    data, folder = data_folder(), os.environ.get("FLANTUNE_MODEL")
     if data is None or folder is None:
-        print("passed over: needs a model (FLANTUNE_MODEL) and real rows (FLANTUNE_DATA)")
+        print("skipped: needs a model (FLANTUNE_MODEL) and real rows (FLANTUNE_DATA)")
         return None
     torch.set_num_threads(1)
     prompts = _prompts(data, rows=1 if small else 6)
@@ -134,11 +135,10 @@ def _prompts(data: Any, *, rows: int) -> list[Any]:
 
     from flantune.commands.plan import prepare_tasks
     from flantune.evaluation.asking.task_questions import TaskQuestions, questions
-    from flantune.settings.config import DataSettings, EvaluationSettings, PromptSettings, RunConfig
+    from flantune.settings.config import EvaluationSettings, PromptSettings
 
-    config = RunConfig(data=DataSettings(collection=("flan2021",), include=TASKS, mirror=data, missing="skip"))
     settings = EvaluationSettings(max_examples=rows, dev_examples=0, max_templates=4)
     asked = TaskQuestions(evaluation=settings, prompts=PromptSettings(), seed=0)
     with tempfile.TemporaryDirectory() as name:
-        prepared, _ = prepare_tasks(config, root=Path(name), cache=Path(name) / "data")
+        prepared, _ = prepare_tasks(config_of(data), root=Path(name), cache=Path(name) / "data")
         return [question.prompt for entry in prepared for question in questions(entry, asked)]

@@ -32,7 +32,7 @@ def measure(*, small: bool = False) -> dict[str, Any] | None:
     """The mean likeness of a task's templates, ours by collection and FLAN's, and the wordings that are shared."""
     flan = Path(os.environ.get("FLAN_FOLDER", "")) / "flan" / "templates.py"
     if not flan.is_file():
-        print("passed over: FLAN_FOLDER names no checkout of google-research/FLAN")
+        print("skipped: FLAN_FOLDER does not point to a checkout of google-research/FLAN")
         return None
     ours = _ours()
     likeness = {

@@ -1,13 +1,11 @@
 """Speed of the tuning step of a Llama-like model: flantune's ``tune`` against TRL's ``SFTTrainer`` at its best.
 
 Both train the same model on the same token ids with AdamW, clipping, logs and checkpoints, one process and one thread
-each, one optimizer step in turn. On a GPU: ``python -m benchmarks.training_decoder_only --device cuda``.
+each, one optimizer step in turn. On a GPU: ``python -m benchmarks training_decoder_only --device cuda``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 
 from benchmarks.training.contest import contest
@@ -17,26 +15,20 @@ LARGE = {"architecture": "llama", "vocabulary_size": 32_000, "hidden_size": 2048
 BATCH_TOKENS = 8192
 
 
-def measure(device: str = "cpu", *, steps: int = 6, with_all: bool = False) -> dict[str, Any] | None:
-    """Races flantune, eager and compiled, against TRL; with ``with_all``, also TRL's other settings."""
+def measure(device: str = "cpu") -> dict[str, Any] | None:
+    """Races flantune, eager and compiled, against TRL."""
     if device == "cpu":
         sides = {**_flantune(2_048), "trl best": trl_best()}
-        if with_all:
-            sides |= {
-                "trl, four rows flattened": _with(batch=4, accumulation=4, packing=True),
-                "trl, unpacked": _with(batch=8, accumulation=7, packing=False),
-            }
     else:
-        attention = {"attention": "flash_attention_2"}
         sides = {
             **_flantune(32_768, row_tokens=2048),
-            **{name: {**found, **attention} for name, found in _trl(rows=16, accumulation=8).items()},
+            "trl best": {**_trl(rows=16, accumulation=8), "attention": "flash_attention_2"},
         }
     return contest(
         sides,
         scratch=SMALL if device == "cpu" else LARGE,
         device=device,
-        steps=steps,
+        steps=6,
         warm_up=2,
         batch_tokens=BATCH_TOKENS if device == "cpu" else 65_536,
         needs=("trl",),
@@ -49,20 +41,10 @@ def _flantune(micro_batch_tokens: int, **more: Any) -> dict[str, dict[str, Any]]
 
 
 def _trl(*, rows: int, accumulation: int) -> dict[str, dict[str, Any]]:
-    """Best-fit packing; on a CPU one row at a time is its fastest, since it masks the flattened batch as a whole."""
-    return {"trl best": _with(batch=rows, accumulation=accumulation, packing=True)}
-
-
-def trl_best() -> dict[str, Any]:
-    """The settings of TRL's fastest way on a CPU."""
-    return _trl(rows=1, accumulation=16)["trl best"]
-
-
-def _with(*, batch: int, accumulation: int, packing: bool) -> dict[str, Any]:
     return {
         "trl": {
-            "packing": packing,
-            "per_device_train_batch_size": batch,
+            "packing": True,
+            "per_device_train_batch_size": rows,
             "gradient_accumulation_steps": accumulation,
             # On by default there; off is faster.
             "gradient_checkpointing": False,
@@ -70,15 +52,6 @@ def _with(*, batch: int, accumulation: int, packing: bool) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measures on the device named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--all", action="store_true", help="TRL's other settings too")
-    given = parser.parse_args()
-    print(json.dumps(measure(given.device, steps=given.steps, with_all=given.all), indent=1))
-
-
-if __name__ == "__main__":
-    main()
+def trl_best() -> dict[str, dict[str, Any]]:
+    """TRL's fastest way on a CPU: best-fit packing, one row at a time, since it masks a flattened batch as a whole."""
+    return _trl(rows=1, accumulation=16)

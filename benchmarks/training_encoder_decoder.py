@@ -1,17 +1,15 @@
 """Speed of the tuning step of a T5-like model: flantune's ``tune`` against transformers' ``Seq2SeqTrainer``.
 
 Both train the same model on the same token ids with AdamW, clipping, logs and checkpoints, one process and one thread
-each, one optimizer step in turn. On a GPU: ``python -m benchmarks.training_encoder_decoder --device cuda``.
+each, one optimizer step in turn. On a GPU: ``python -m benchmarks training_encoder_decoder --device cuda``.
 
 With length grouping, Seq2SeqTrainer sorts stretches of fifty batches by length, the longest first: its speed is the
-one over whole stretches ("overall"), and how good it is depends on the size of the data set. A small one, whose
+one over whole stretches ("overall"), and how good it is depends on the size of the dataset. A small one, whose
 stretches are short, is measured too.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 
 from benchmarks.training.contest import contest
@@ -22,7 +20,7 @@ GROUPED = {"train_sampling_strategy": "group_by_length"}
 SMALL_DATA_PROMPTS = 192
 
 
-def measure(device: str = "cpu", *, steps: int = 12) -> dict[str, Any] | None:
+def measure(device: str = "cpu") -> dict[str, Any] | None:
     """Races flantune, eager and compiled, against Seq2SeqTrainer, plain and with length grouping."""
     batch, accumulation = (8, 8) if device == "cpu" else (64, 8)
     plain = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
@@ -37,21 +35,8 @@ def measure(device: str = "cpu", *, steps: int = 12) -> dict[str, Any] | None:
         },
         scratch=SMALL if device == "cpu" else LARGE,
         device=device,
-        steps=steps,
+        steps=12,
         warm_up=2,
         batch_tokens=8192 if device == "cpu" else 65_536,
         needs=("datasets", "accelerate"),
     )
-
-
-def main() -> None:
-    """Measures on the device named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=12)
-    given = parser.parse_args()
-    print(json.dumps(measure(given.device, steps=given.steps), indent=1))
-
-
-if __name__ == "__main__":
-    main()

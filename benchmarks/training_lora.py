@@ -7,8 +7,6 @@ where it is installed.
 
 from __future__ import annotations
 
-import argparse
-import json
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,7 +18,7 @@ FROZEN = ("embeddings", "head", f"layers.0-{SMALL['layers'] // 2 - 1}")  # type:
 FULL = "flantune"
 
 
-def measure(*, small: bool = False, steps: int = 6) -> dict[str, Any] | None:
+def measure(*, small: bool = False) -> dict[str, Any] | None:
     """Races a full step, one with adapters on all layers, and one with the first half of the layers frozen."""
     common = {"micro_batch_tokens": 2_048}
     sides: dict[str, dict[str, Any]] = {
@@ -34,7 +32,7 @@ def measure(*, small: bool = False, steps: int = 6) -> dict[str, Any] | None:
         sides,
         scratch=SMALL,
         device="cpu",
-        steps=2 if small else steps,
+        steps=2 if small else 6,
         warm_up=1 if small else 2,
         batch_tokens=2_048 if small else BATCH_TOKENS,
         needs=("peft",),
@@ -66,16 +64,3 @@ def _shares(sides: dict[str, Any]) -> dict[str, dict[str, float]]:
 def _grown(figures: dict[str, Any]) -> float:
     """Memory that tuning takes, beside libraries, data and the model itself in float32."""
     return float(figures["peak_memory_mib"] - figures["memory_at_the_start_mib"])
-
-
-def main() -> None:
-    """Measures; with ``--small`` in a minute."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--small", action="store_true")
-    given = parser.parse_args()
-    print(json.dumps(measure(small=given.small, steps=given.steps), indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clock import Spent, timed, together
+from benchmarks.peers import ALONE, ROOT, data_folder, python_with, told_by
 from benchmarks.whole_job_files import TAG, Question, asked, make_model, write_questions, write_training_text
 
-ROOT = Path(__file__).parents[1]
 RUN_FILE = ROOT / "benchmarks/whole_job.toml"
 LENGTHS = {"max_length": 2_048}
 
@@ -80,9 +79,8 @@ SMALL = Size(
 
 def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict[str, Any] | None:
     """Both sides on the job, for a decoder-only and an encoder-decoder model."""
-    data, python = _data(), os.environ.get("FLANTUNE_PEERS_PYTHON", sys.executable)
-    looks = "from importlib.util import find_spec as f; raise SystemExit(not (f('trl') and f('lm_eval')))"
-    if data is None or subprocess.run([python, "-c", looks], check=False).returncode:
+    data, python = data_folder(), python_with("trl", "lm_eval")
+    if data is None or python is None:
         print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     size = SMALL if small else WHOLE
@@ -123,7 +121,7 @@ def flantune_side(model: Path, size: Size, work: Path, *, settings: Sequence[str
     ]
     words = [word for one in told for word in ("--set", one)]
     run = [sys.executable, "-m", "flantune", "run", str(RUN_FILE), "--out", str(work / "run"), *words]
-    spent = timed(run, log=work / "run.log", environment=_environment())
+    spent = timed(run, log=work / "run.log", environment=os.environ | ALONE)
     return {"all": spent.to_json(), **_told(work / "run")}
 
 
@@ -170,7 +168,7 @@ def peers_side(
         "bf16": size.dtype == "bfloat16",
         "prompts_a_step": prompts / size.steps,
     }
-    environment = _environment() | {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
+    environment = os.environ | ALONE | {"HF_HOME": str(work / "hf"), "HF_DATASETS_CACHE": str(work / "hf/datasets")}
     train = timed(
         [python, "-m", "benchmarks.whole_job_trainer", json.dumps(told)],
         log=work / "trainer.log",
@@ -217,9 +215,7 @@ def _lm_eval(python: str, model: Path, tasks: Path, size: Size, batch_size: int,
 def _batch_size(python: str, model: Path, tasks: Path, size: Size, environment: dict[str, str]) -> int:
     """lm-eval's fastest batch size on a few rows."""
     asked_for = json.dumps({"model": str(model), "tasks": str(tasks), "dtype": size.dtype, **LENGTHS})
-    command = [python, "-m", "benchmarks.whole_job_trainer", asked_for]
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
-    return int(done.stdout.splitlines()[-1])
+    return int(told_by(python, "-m", "benchmarks.whole_job_trainer", asked_for, environment=environment))
 
 
 def accuracies(questions: Sequence[Question], work: Path) -> dict[str, Any]:
@@ -243,17 +239,6 @@ def _results(folder: Path) -> dict[str, float]:
     (path,) = folder.rglob("results_*.json")
     results = json.loads(path.read_text(encoding="utf-8"))["results"]
     return {name: found["acc,none"] for name, found in results.items() if name != TAG}
-
-
-def _environment() -> dict[str, str]:
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
-    offline = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    return {**os.environ, **limits, **offline}
-
-
-def _data() -> Path | None:
-    folder = Path(os.environ.get("FLANTUNE_DATA", ROOT / "../shared/data/hub"))
-    return folder.resolve() if folder.is_dir() else None
 
 
 def main() -> None:

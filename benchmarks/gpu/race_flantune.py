@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,24 +13,12 @@ import torch
 from benchmarks.gpu.made_up import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, MadeUpStream, model, prompts
 from benchmarks.gpu.racing import PROMPTS, Watch, batch_tokens, micro_batch_tokens, shape_of, steps
 from benchmarks.gpu.timing import EnoughError, Task
+from benchmarks.training.counted import Counted
 from benchmarks.training.floor import flops_a_token
 from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
-from flantune.packing.packs import Batch
 from flantune.settings.config import PackingSettings, TrainingSettings
 from flantune.training.loop import tune
-
-
-class _Counted:
-    """Batches, and how many real tokens were handed out."""
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches, self.tokens = batches, 0
-
-    def iterate(self, cursor: int) -> Iterator[Batch]:
-        for batch in self.batches.iterate(cursor):
-            self.tokens += batch.counts.input_tokens + batch.counts.target_tokens
-            yield batch
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -46,7 +33,7 @@ def measure(task: Task) -> dict[str, Any]:
         batch_tokens=batch_tokens(task),
     )
     stream = MadeUpStream(prompts=made, family=lm.family)
-    batches = _Counted(
+    batches = Counted(
         Batches(stream, packing, micro_batch_tokens=micro_batch_tokens(task), is_padded=not reads_lines(lm))
     )
     watch = Watch(task=task, tokens=lambda: batches.tokens)

@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training.counted import Counted
 from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.models.adapters import attach_adapter
 from flantune.models.attention.lines import reads_lines
 from flantune.packing.batches import Batches
-from flantune.packing.packs import Batch
 from flantune.packing.stream import PromptStream
 from flantune.settings.config import ModelSettings, PackingSettings, TrainingSettings
 from flantune.training.loop import tune
-
-
-class _Counted:
-    """Batches, and how many real tokens were handed out."""
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches, self.tokens = batches, 0
-
-    def iterate(self, cursor: int) -> Iterator[Batch]:
-        for batch in self.batches.iterate(cursor):
-            self.tokens += batch.counts.input_tokens + batch.counts.target_tokens
-            yield batch
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -45,7 +32,7 @@ def main(settings: dict[str, Any]) -> None:
     if "lora" in settings:
         model = ModelSettings.model_validate({"path": "made from scratch", "adapter": "lora", "lora": settings["lora"]})
         lm = attach_adapter(lm, model, seed=0)
-    batches = _Counted(_batches(world, settings))
+    batches = Counted(_batches(world, settings))
     turn.step(0)
     tune(
         lm,

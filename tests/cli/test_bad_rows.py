@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.task_files import task_text
 
 from flantune.cli import tasks as tasks_cli
 from flantune.cli import templates as templates_cli
@@ -14,25 +15,8 @@ from flantune.errors import SourceError
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.taskfile import load_task_file
 
-TASK = """
-name = "signs"
-clusters = ["c"]
-kind = "classification"
-[source.files]
-train = "train.jsonl"
-test = "test.jsonl"
-[splits]
-train = "train"
-test = "test"
-[fields]
-text = "text"
-[options]
-values = ["go", "stop"]
-[answer]
-column = "label"
-[[templates]]
-inputs = "{text}"
-"""
+FILES = {"train": "train.jsonl", "test": "test.jsonl"}
+TASK = task_text("signs", FILES, cluster="c", options=("go", "stop"))
 GOOD = [{"text": f"sign {number}", "label": number % 2} for number in range(12)]
 
 

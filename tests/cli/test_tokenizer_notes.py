@@ -10,30 +10,13 @@ import transformers
 from click.testing import CliRunner
 from tests.packing.chat_formats import FORMATS, QWEN_THINKING
 from tests.packing.made_tokenizers import MAKES, finished
+from tests.task_files import task_text
 
 from flantune.cli import answer as answer_cli
 from flantune.cli import preview as preview_cli
 from flantune.cli import tasks as tasks_cli
 from flantune.errors import ConfigError, ModelError, TemplateError
 
-TASK = """
-name = "NAME"
-clusters = ["CLUSTER"]
-kind = "classification"
-[source]
-files = { train = "NAME.jsonl", test = "NAME.jsonl" }
-[splits]
-train = "train"
-test = "test"
-[fields]
-text = "text"
-[options]
-values = OPTIONS
-[answer]
-column = "label"
-[[templates]]
-inputs = "{text}\\nWhich?\\n{options}"
-"""
 RUN = """
 [data]
 tasks = ["seen.toml", "held.toml"]
@@ -52,8 +35,8 @@ def run_file(folder: Path, tokenizer, *options: str, more: str = "") -> Path:
     for name, thing in (("seen", "boat"), ("held", "bird")):
         rows = [{"text": f"{thing} {at}", "label": at % 2} for at in range(6)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        listed = json.dumps(options, ensure_ascii=False)
-        task = TASK.replace("NAME", name).replace("CLUSTER", name).replace("OPTIONS", listed)
+        files = dict.fromkeys(("train", "test"), f"{name}.jsonl")
+        task = task_text(name, files, cluster=name, options=options, inputs="{text}\nWhich?\n{options}")
         (folder / f"{name}.toml").write_text(task)
     (folder / "run.toml").write_text(RUN + more)
     return folder / "run.toml"

@@ -18,13 +18,6 @@ from flantune.commands.run import run
 from flantune.settings.run_file import load_run_file
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    write_small_world(folder)
-    return folder
-
-
 def check(folder: Path, *overrides: str, contamination: bool = False, fold: int = 0) -> RunCheck:
     file = load_run_file(folder / "run.toml", overrides=overrides)
     return check_run_file(file, cache=folder / "cache", contamination=contamination, fold=fold)

@@ -20,13 +20,6 @@ from flantune.runs.folder import open_run_folder, read_kept_settings
 from flantune.settings.run_file import load_run_file
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    write_small_world(folder)
-    return folder
-
-
 def with_model(world: Path, path: str) -> Path:
     text = (world / "run.toml").read_text(encoding="utf-8")
     file = world / f"run-{abs(hash(path))}.toml"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import transformers
 from click.testing import CliRunner
-from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli.main import cli
 from flantune.commands import rehearsal
@@ -16,13 +15,6 @@ from flantune.commands.estimate import estimate_run
 from flantune.errors import ConfigError
 from flantune.settings.run_file import load_run_file
 from flantune.studies.estimate import RunCost
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    write_small_world(folder)
-    return folder
 
 
 def estimate(world: Path, *overrides: str, device: str = "") -> RunCost:

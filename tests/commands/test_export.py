@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from tests.end_to_end.small_world import write_small_world
 
 from flantune.cli.export import command
 from flantune.commands import export as exporting
@@ -21,13 +20,6 @@ from flantune.errors import ConfigError, FlantuneError
 from flantune.prompts.layout import Layout, inputs_text
 from flantune.settings.run_file import RunFile, load_run_file
 from flantune.system.files import whole_file
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    write_small_world(folder)
-    return folder
 
 
 def load(world: Path, *overrides: str) -> RunFile:

@@ -5,35 +5,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.task_files import task_text
 
 from flantune.cli.contamination import command
 from flantune.contamination.clean import read_clean
 
 SHARED = "the ferry to the outer islands leaves at seven in the morning from the old stone pier"
 
-TASK = """
-name = "{name}"
-clusters = ["{cluster}"]
-kind = "generation"
-[source]
-files = {{ train = "{name}_train.jsonl", test = "{name}_test.jsonl" }}
-[splits]
-train = "train"
-test = "test"
-[fields]
-text = "text"
-[answer]
-column = "answer"
-[[templates]]
-name = "t"
-inputs = "{{text}}"
-"""
-
 
 @pytest.fixture
 def run_file(tmp_path: Path, sentence) -> Path:
     for name, cluster in (("news", "summarization"), ("quiz", "questions")):
-        (tmp_path / f"{name}.toml").write_text(TASK.format(name=name, cluster=cluster), encoding="utf-8")
+        files = {role: f"{name}_{role}.jsonl" for role in ("train", "test")}
+        text = task_text(name, files, cluster=cluster, answer="answer")
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
         for role in ("train", "test"):
             rows = [{"text": sentence(f"{name}-{role}-{k}-", 20), "answer": "yes"} for k in range(4)]
             (tmp_path / f"{name}_{role}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

@@ -17,6 +17,7 @@ from flantune.evaluation.samples import samples_path, write_samples
 from flantune.evaluation.task_exams import task_exam
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
+from flantune.models.writing.decoding import Continuation, cut_at_stop
 from flantune.packing.chat import chat_tokens
 from flantune.settings.config import EvaluationSettings, PackingSettings, PromptSettings, ScratchSettings
 from flantune.settings.json_file import plain
@@ -105,6 +106,17 @@ def exams_of(prepared, *, seed=0, prompts=None, packing=None, **settings):
     )
     tasks = [prepared] if isinstance(prepared, PreparedTask) else prepared
     return [task_exam(task, how, packing or PackingSettings()) for task in tasks]
+
+
+def saying(*texts: str):
+    """An engine that writes these texts in turn, and minds what it is told about ends."""
+
+    def write(lm, inputs, decoding, *, samples, batch_tokens):
+        for index in range(len(inputs)):
+            said = cut_at_stop(texts[index % len(texts)], decoding.stop, spared=decoding.spared)
+            yield Continuation(index=index, sample=0, tokens=(), text=said, finish="length")
+
+    return write
 
 
 def run(

@@ -204,21 +204,21 @@ def test_batches_are_halved_where_memory_runs_out(lm, monkeypatch, error):
     assert sum(size > 3 for size in sizes) <= 4
 
 
-def test_a_single_prompt_beyond_memory_is_named(llama, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "raised", "said"),
+    [
+        (torch.OutOfMemoryError("no memory"), EvaluationError, "colors: one prompt alone"),
+        (RuntimeError("shapes differ"), RuntimeError, "shapes differ"),
+    ],
+)
+def test_a_single_prompt_beyond_memory_is_named_and_other_errors_are_not_taken_for_it(
+    llama, monkeypatch, error, raised, said
+):
     def score(*_):
-        raise torch.OutOfMemoryError("no memory")
+        raise error
 
     monkeypatch.setattr(OptionScorer, "score", score)
-    with pytest.raises(EvaluationError, match="colors: one prompt alone"):
-        score_prompts(llama, asked(colors(3)), codec=codec_of(llama))
-
-
-def test_other_errors_are_not_taken_for_want_of_memory(llama, monkeypatch):
-    def score(*_):
-        raise RuntimeError("shapes differ")
-
-    monkeypatch.setattr(OptionScorer, "score", score)
-    with pytest.raises(RuntimeError, match="shapes differ"):
+    with pytest.raises(raised, match=said):
         score_prompts(llama, asked(colors(3)), codec=codec_of(llama))
 
 

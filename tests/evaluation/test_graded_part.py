@@ -8,11 +8,10 @@ import pytest
 
 from flantune.evaluation.metrics.extraction import extract, rules_between
 from flantune.evaluation.samples import read_samples
-from flantune.models.writing.decoding import Continuation, cut_at_stop
 from flantune.settings.config import PromptSettings
 from flantune.types import Example, Sample, Template
 
-from .made import exams_of, make_model, make_task, noted, run
+from .made import exams_of, make_model, make_task, noted, run, saying
 
 REASONED = Template(name="reasons", inputs="{text} Why?", targets="{rationale}\nSo the animal is {answer}.")
 ALONE = Template(name="alone", inputs="{text} Which animal?")
@@ -50,15 +49,6 @@ def prepared(*templates: Template):
 )
 def test_the_answer_stands_between_the_templates_words(before: str, after: str, said: str, answer: str):
     assert extract(said, rules_between(before, after)).answer == answer
-
-
-def saying(*texts: str):
-    def write(lm, inputs, decoding, *, samples, batch_tokens):
-        for index in range(len(inputs)):
-            said = cut_at_stop(texts[index % len(texts)], decoding.stop, spared=decoding.spared)
-            yield Continuation(index=index, sample=0, tokens=(), text=said, finish="length")
-
-    return write
 
 
 def test_reasons_are_written_stored_and_only_the_answer_is_graded(tmp_path):

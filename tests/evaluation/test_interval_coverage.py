@@ -35,7 +35,7 @@ LOWEST = 0.93
 
 
 def slack(rate: float, datasets: int) -> float:
-    """What so many data sets may err by: of a hundred cells none should."""
+    """What so many datasets may err by: of a hundred cells none should."""
     return 3.5 * math.sqrt(rate * (1 - rate) / datasets)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from flantune.evaluation.samples import read_samples
-from flantune.models.writing.decoding import Continuation, Decoding, TextWatch, cut_at_stop
+from flantune.models.writing.decoding import Decoding, TextWatch, cut_at_stop
 from flantune.settings.config import PromptSettings
 
-from .made import generation_examples, make_model, make_task, run
+from .made import generation_examples, make_model, make_task, run, saying
 
 POEM = "one line\n\nanother line"
 NEXT = "\n\nAnimal 9 is"
@@ -20,17 +20,6 @@ NEXT = "\n\nAnimal 9 is"
 @pytest.fixture(scope="module")
 def lm():
     return make_model()
-
-
-def saying(text: str):
-    """An engine that writes one text, and minds what it is told about ends."""
-
-    def write(lm, inputs, decoding: Decoding, *, samples, batch_tokens):
-        for index in range(len(inputs)):
-            said = cut_at_stop(text, decoding.stop, spared=decoding.spared)
-            yield Continuation(index=index, sample=0, tokens=(), text=said, finish="length")
-
-    return write
 
 
 def answered(lm, folder, said: str, answers, *, separator="\n\n", **prompts) -> set[tuple[int, str]]:

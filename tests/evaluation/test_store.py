@@ -26,11 +26,9 @@ def test_values_come_back_to_the_last_bit(tmp_path):
     store = ScoreStore(tmp_path)
     store.add(values)
     for opened in (store, ScoreStore(tmp_path)):
-        assert {key: opened.get(key) for key in values} == values
+        assert opened.find([*values, key_of(2)]) == values
         assert len(opened) == 2
         assert key_of(2) not in opened
-        with pytest.raises(KeyError):
-            opened.get(key_of(2))
 
 
 def test_an_empty_store_leaves_no_files(tmp_path):
@@ -55,7 +53,7 @@ def test_the_first_value_stays(tmp_path):
     store.add({key_of(0): 2, key_of(1): 3})
     again = ScoreStore(tmp_path)
     again.add({key_of(0): 4})
-    assert [opened.get(key_of(0)) for opened in (store, again, ScoreStore(tmp_path))] == [1, 1, 1]
+    assert all(opened.find([key_of(0)]) == {key_of(0): 1} for opened in (store, again, ScoreStore(tmp_path)))
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -69,10 +67,7 @@ def test_a_torn_tail_is_passed_over_and_what_follows_is_kept(tmp_path, cut):
     opened = ScoreStore(tmp_path)
     assert (key_of(0) in opened, key_of(1) in opened) == (True, False)
     opened.add({key_of(2): "third"})
-    assert {key: ScoreStore(tmp_path).get(key) for key in (key_of(0), key_of(2))} == {
-        key_of(0): "first",
-        key_of(2): "third",
-    }
+    assert ScoreStore(tmp_path).find([key_of(0), key_of(2)]) == {key_of(0): "first", key_of(2): "third"}
 
 
 def test_what_is_added_after_a_full_disk_is_found_again(tmp_path, monkeypatch):
@@ -111,7 +106,8 @@ def test_processes_write_to_one_folder_at_once(tmp_path):
         worker.join()
     store = ScoreStore(tmp_path)
     assert len(store) == 3 * 40 + 1
-    assert all(store.get(key_of(1000 * number + at)) == at for number in range(3) for at in range(40))
+    added = {key_of(1000 * number + at): at for number in range(3) for at in range(40)}
+    assert store.find(added) == added
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -128,7 +124,7 @@ def test_refresh_shows_what_others_added_since(tmp_path):
     two.refresh()
     one.add({key_of(1): "b"})
     two.refresh()
-    assert [two.get(key_of(at)) for at in (0, 1)] == ["a", "b"]
+    assert two.find([key_of(0), key_of(1)]) == {key_of(0): "a", key_of(1): "b"}
 
 
 def test_finding_reads_each_stretch_once(tmp_path, monkeypatch):
@@ -175,7 +171,8 @@ def test_a_killed_writer_loses_one_batch_at_most(tmp_path):
     process.wait()
     store = ScoreStore(tmp_path)
     assert told + 1 <= len(store) <= told + 2
-    assert all(store.get(key_of(at)) == at for at in range(len(store)))
+    added = {key_of(at): at for at in range(len(store))}
+    assert store.find(added) == added
 
 
 def test_twenty_thousand_values_take_little_room(tmp_path):
@@ -184,4 +181,4 @@ def test_twenty_thousand_values_take_little_room(tmp_path):
         store.add({key_of(block * 1000 + at): [[-1.5, -2.25], [False, True]] for at in range(1000)})
     assert len(ScoreStore(tmp_path)) == 20_000
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 20_000 * 30
-    assert json.dumps(store.get(key_of(19_999))) == "[[-1.5, -2.25], [false, true]]"
+    assert json.dumps(store.find([key_of(19_999)])[key_of(19_999)]) == "[[-1.5, -2.25], [false, true]]"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
-from tests.no_source import NoSource
+from tests.mixture.conftest import Counted, Ready, make_task
+from tests.shipped.test_flan2021 import DATASETS_IN
 
 from flantune.mixture.holdout import hold_out
 from flantune.mixture.mixture import Mixture
@@ -14,7 +14,7 @@ from flantune.mixture.rates import capped_size, effective_epochs, quotas, shares
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy
 from flantune.prompts.options import LISTED
 from flantune.settings.config import MixtureSettings, PromptSettings
-from flantune.types import Task, Template
+from flantune.types import Task
 
 # Training rows as the datasets' authors publish them.
 SIZES = {
@@ -58,61 +58,21 @@ def test_section_2_4_no_additional_weight_beyond_the_maximum() -> None:
     assert effective_epochs([30_000, 3_000], quota, draws=60_000) == (1.0, 10.0)
 
 
-@dataclass(frozen=True)
-class Sized:
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int, /) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Ready:
-    task: Task
-    stores: dict[str, Sized]
-
-
-def make_task(name: str, cluster: str) -> Task:
-    return Task(
-        name=name,
-        clusters=(cluster,),
-        source_family=name,
-        kind="generation",
-        source=NoSource(),
-        adapter=None,
-        splits={"train": "train", "test": "test"},
-        templates=(Template(name="t", inputs="{text}"),),
-        metrics=("exact_match",),
-    )
+def paper_task(name: str, cluster: str) -> Task:
+    return make_task(name, clusters=(cluster,))
 
 
 def test_the_stream_keeps_the_rates_exactly_in_every_cycle() -> None:
-    mixture = Mixture([Ready(make_task(name, "c"), {"train": Sized(size)}) for name, size in SIZES.items()], seed=0)
+    mixture = Mixture([Ready(paper_task(name, "c"), {"train": Counted(size)}) for name, size in SIZES.items()], seed=0)
     assert mixture.cycle == 22_894
     for cycle in (0, 7):
         drawn = Counter(mixture.draws(cycle * mixture.cycle, (cycle + 1) * mixture.cycle).task.tolist())
         assert [drawn[number] for number in range(len(SIZES))] == [min(size, 3_000) for size in SIZES.values()]
 
 
-# Figure 3: the twelve clusters, with as many tasks as the paper counts in each.
-CLUSTERS = {
-    "natural language inference": 7,
-    "commonsense": 4,
-    "sentiment": 4,
-    "paraphrase": 4,
-    "closed-book qa": 3,
-    "struct to text": 4,
-    "reading comprehension": 5,
-    "reading comprehension with commonsense": 2,
-    "coreference": 3,
-    "translation": 8,
-    "summarization": 11,
-    "miscellaneous": 7,
-}
-TASKS = [make_task(f"{cluster} {number}", cluster) for cluster, count in CLUSTERS.items() for number in range(count)]
+TASKS = [
+    paper_task(f"{cluster} {number}", cluster) for cluster, count in DATASETS_IN.items() for number in range(count)
+]
 
 # Section 2.2: what else goes when a cluster is measured as unseen.
 REMOVED = {
@@ -124,31 +84,27 @@ REMOVED = {
 }
 
 
-def test_figure_3_counts_62_datasets_in_12_clusters() -> None:
-    assert (len(TASKS), len(CLUSTERS)) == (62, 12)
-
-
-@pytest.mark.parametrize("cluster", CLUSTERS)
+@pytest.mark.parametrize("cluster", DATASETS_IN)
 def test_section_2_2_overlap_rules(cluster: str) -> None:
     """All datasets of the cluster are held out, and of the clusters that overlap with it none is trained on."""
     split = hold_out(TASKS, [cluster], taxonomy=load_taxonomy(None))
     assert {task.clusters[0] for task in split.unseen} == {cluster}
-    assert len(split.unseen) == CLUSTERS[cluster]
-    assert {task.clusters[0] for task in split.train} == set(CLUSTERS) - {cluster} - REMOVED.get(cluster, set())
-    assert len(split.excluded) == sum(CLUSTERS[name] for name in REMOVED.get(cluster, set()))
+    assert len(split.unseen) == DATASETS_IN[cluster]
+    assert {task.clusters[0] for task in split.train} == set(DATASETS_IN) - {cluster} - REMOVED.get(cluster, set())
+    assert len(split.excluded) == sum(DATASETS_IN[name] for name in REMOVED.get(cluster, set()))
 
 
 def test_section_2_2_one_model_for_each_cluster_held_out() -> None:
     """Leaving out one cluster at a time measures every task as unseen exactly once."""
     shipped = load_taxonomy(None)
-    measured = [task.name for cluster in CLUSTERS for task in hold_out(TASKS, [cluster], taxonomy=shipped).unseen]
+    measured = [task.name for cluster in DATASETS_IN for task in hold_out(TASKS, [cluster], taxonomy=shipped).unseen]
     assert sorted(measured) == sorted(task.name for task in TASKS)
 
 
 def test_the_paper_has_no_kin_families_and_a_taxonomy_without_them_is_the_papers_own() -> None:
     """Deviation: our kin families keep SQuAD out of training when QNLI is measured; the paper trains on it."""
-    tasks = [make_task("qnli", "natural language inference"), make_task("squad", "reading comprehension")]
-    tasks.append(make_task("imdb", "sentiment"))
+    tasks = [paper_task("qnli", "natural language inference"), paper_task("squad", "reading comprehension")]
+    tasks.append(paper_task("imdb", "sentiment"))
     shipped = load_taxonomy(None)
     paper = Taxonomy(overlaps=shipped.overlaps, aliases=shipped.aliases)
     held = ["natural language inference"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.task_files import task_text
 
 from flantune.commands.plan import prepare_tasks
 from flantune.errors import ConfigError, SourceError, TaskError
@@ -12,27 +13,16 @@ from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file
 from flantune.tasks.load import load_tasks
 
-TASK = """
-name = "{name}"
-clusters = ["natural language inference"]
-kind = "generation"
-[source]
-files = {{ train = "rows.jsonl", test = "rows.jsonl" }}
-[splits]
-train = "train"
-[fields]
-text = "text"
-[answer]
-column = "text"
-[[templates]]
-inputs = "{{text}}"
-"""
+
+def task(name: str) -> str:
+    files = {"train": "rows.jsonl", "test": "rows.jsonl"}
+    return task_text(name, files, cluster="natural language inference", splits={"train": "train"}, answer="text")
 
 
 @pytest.fixture
 def tasks(tmp_path):
     for number, name in enumerate(("rte", "sick")):
-        (tmp_path / f"{number}.toml").write_text(TASK.format(name=name))
+        (tmp_path / f"{number}.toml").write_text(task(name))
     return load_tasks(DataSettings(tasks=("*.toml",)), root=tmp_path)
 
 
@@ -52,7 +42,7 @@ def test_folds_that_differ_are_fine(tasks):
 @pytest.mark.parametrize(("one", "other"), [("rte", "RTE"), ("Snli", "sNLI")])
 def test_tasks_whose_names_differ_by_capitals_only_are_refused(tmp_path, one, other):
     for number, name in enumerate((one, other)):
-        (tmp_path / f"{number}.toml").write_text(TASK.format(name=name))
+        (tmp_path / f"{number}.toml").write_text(task(name))
     with pytest.raises(TaskError, match="differ in capital letters only"):
         load_tasks(DataSettings(tasks=("*.toml",)), root=tmp_path)
 
@@ -80,7 +70,7 @@ def test_a_mirror_that_is_not_there_is_named_with_what_to_do(tmp_path, missing):
 
 
 def test_tasks_that_all_lack_data_are_counted_by_reason(tmp_path):
-    (tmp_path / "a.toml").write_text(TASK.format(name="rte"))
+    (tmp_path / "a.toml").write_text(task("rte"))
     (tmp_path / "run.toml").write_text(
         '[data]\ntasks = ["a.toml"]\nmissing = "skip"\n[holdout]\nfolds = [["natural language inference"]]\n'
     )
@@ -92,7 +82,7 @@ def test_tasks_that_all_lack_data_are_counted_by_reason(tmp_path):
 
 def test_a_folder_in_the_place_of_data_is_called_one(tmp_path):
     (tmp_path / "rows.jsonl").mkdir()
-    (tmp_path / "a.toml").write_text(TASK.format(name="rte"))
+    (tmp_path / "a.toml").write_text(task("rte"))
     (tmp_path / "run.toml").write_text('[data]\ntasks = ["a.toml"]\n')
     file = load_run_file(tmp_path / "run.toml")
     with pytest.raises(SourceError, match="is a folder; expected a file") as caught:

@@ -117,6 +117,7 @@ KINDS = {
 
 @cache
 def _words() -> tuple[list[str], list[str]]:
+    """A small vocabulary of bytes and words."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -130,8 +131,18 @@ def _words() -> tuple[list[str], list[str]]:
     return sorted(state["vocab"], key=state["vocab"].get), merges
 
 
-def make_gguf(path: Path, kind: Kind, *, also: dict[str, Any] | None = None) -> Any:
-    """Writes a random model of a kind, with these settings besides; returns the plain model."""
+def make_gguf(
+    path: Path, kind: Kind, *, also: dict[str, Any] | None = None, stored: str = "F32", template: str = ""
+) -> Any:
+    """Writes a random model of a kind, with these settings besides; returns the plain model.
+
+    Args:
+        path: Where to.
+        kind: What is written.
+        also: More settings of the file.
+        stored: Type of its matrices.
+        template: A chat template, which has a first token too.
+    """
     words, merges = _words()
     make: Any = getattr(transformers, kind.model)
     # transformers adds a token where it reads a tokenizer of Gemma's.
@@ -144,6 +155,8 @@ def make_gguf(path: Path, kind: Kind, *, also: dict[str, Any] | None = None) -> 
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
     writer = gguf.GGUFWriter(str(path), kind.architecture)
+    writer.add_name("Tiny")
+    writer.add_license("apache-2.0")
     for name, value in {**SAID, "vocab_size": rows, **kind.said, **(also or {})}.items():
         if value is not None:
             add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
@@ -154,8 +167,12 @@ def make_gguf(path: Path, kind: Kind, *, also: dict[str, Any] | None = None) -> 
     writer.add_token_merges(merges)
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(0)
+    if template:
+        writer.add_bos_token_id(1)
+        writer.add_chat_template(template)
     for name, array in _tensors(model, kind):
-        writer.add_tensor(name, array)
+        form = gguf.GGMLQuantizationType[stored if array.ndim > 1 else "F32"]
+        writer.add_tensor(name, gguf.quants.quantize(array, form), raw_dtype=form)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,6 +1,5 @@
 """Models from GGUF files: dequantized exactly, tuned and saved like any other, and written back."""
 
-import json
 from pathlib import Path
 
 import gguf
@@ -8,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from tests.models.gguf_files import Kind, make_gguf
+from transformers import AutoConfig
 
 from flantune.cli import export
 from flantune.errors import ModelError
@@ -20,78 +19,16 @@ from flantune.report.card import model_card
 from flantune.runs.products import FoldMixture
 from flantune.settings.config import ModelSettings, RunConfig
 
-TEXT = ["the cat sat on the mat and the dog ran to the door", "a lamp, a chair and a table stood in the hall"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-SIZES = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 128,
+PLAIN = {
+    "llama": Kind(architecture="llama", model="LlamaForCausalLM"),
+    "qwen2": Kind(architecture="qwen2", model="Qwen2ForCausalLM"),
 }
 
 
-@pytest.fixture(scope="module")
-def vocabulary() -> tuple[list[str], list[str]]:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXT * 5, trainer)
-    state = json.loads(tokenizer.to_str())["model"]
-    tokens = sorted(state["vocab"], key=state["vocab"].get)
-    return tokens, [" ".join(pair) if isinstance(pair, list) else pair for pair in state["merges"]]
-
-
-def make_file(path: Path, vocabulary, *, architecture: str = "llama", kind: str = "Q8_0") -> torch.nn.Module:
-    """A small model with random weights as llama.cpp's converter would write it; returns the plain model."""
-    tokens, merges = vocabulary
-    make, config = {"llama": (LlamaForCausalLM, LlamaConfig), "qwen2": (Qwen2ForCausalLM, Qwen2Config)}[architecture]
-    torch.manual_seed(0)
-    model = make(config(vocab_size=len(tokens), tie_word_embeddings=True, **SIZES)).eval()
-    writer = gguf.GGUFWriter(str(path), architecture)
-    writer.add_name("Tiny")
-    writer.add_license("apache-2.0")
-    writer.add_context_length(128)
-    writer.add_embedding_length(64)
-    writer.add_block_count(2)
-    writer.add_feed_forward_length(96)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3] * 3 + [1] * (len(tokens) - 3))
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(0)
-    writer.add_chat_template(TEMPLATE)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], 2)
-    for name, weight in model.state_dict().items():
-        if name == "lm_head.weight":
-            continue  # tied
-        stem, _, last = name.rpartition(".")
-        array = weight.numpy()
-        if architecture == "llama" and stem.endswith(("q_proj", "k_proj")):
-            heads = 4 if stem.endswith("q_proj") else 2
-            array = array.reshape(heads, 2, 8, 64).swapaxes(1, 2).reshape(array.shape)
-        stored = gguf.GGMLQuantizationType[kind if array.ndim > 1 else "F32"]
-        data = gguf.quants.quantize(np.ascontiguousarray(array), stored)
-        writer.add_tensor(f"{names.get_name(stem)}.{last}", data, raw_dtype=stored)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return model
+def make_file(path: Path, *, architecture: str = "llama", kind: str = "Q8_0") -> torch.nn.Module:
+    """A small model with random weights; returns the plain one."""
+    return make_gguf(path, PLAIN[architecture], stored=kind, template=TEMPLATE)
 
 
 def load(path: Path):
@@ -99,9 +36,9 @@ def load(path: Path):
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-def test_a_file_is_the_model_that_was_put_into_it(tmp_path, vocabulary, architecture):
+def test_a_file_is_the_model_that_was_put_into_it(tmp_path, architecture):
     path = tmp_path / "tiny.F32.gguf"
-    plain = make_file(path, vocabulary, architecture=architecture, kind="F32")
+    plain = make_file(path, architecture=architecture, kind="F32")
     lm = load(path)
     assert detect_family(load_config(ModelSettings(path=str(path)))) == lm.family == "decoder-only"
     ids = torch.tensor([[5, 7, 11, 30, 60]])
@@ -114,9 +51,9 @@ def test_a_file_is_the_model_that_was_put_into_it(tmp_path, vocabulary, architec
     assert "<|im_start|>" in lm.tokenizer.chat_template
 
 
-def test_quantized_weights_come_back_as_the_library_dequantizes_them_and_can_be_tuned_and_saved(tmp_path, vocabulary):
+def test_quantized_weights_come_back_as_the_library_dequantizes_them_and_can_be_tuned_and_saved(tmp_path):
     path = tmp_path / "tiny.Q8_0.gguf"
-    make_file(path, vocabulary)
+    make_file(path)
     stored = {tensor.name: tensor for tensor in gguf.GGUFReader(str(path)).tensors}["blk.1.ffn_up.weight"]
     lm = load(path)
     weight = lm.model.model.layers[1].mlp.up_proj.weight
@@ -134,9 +71,9 @@ def test_quantized_weights_come_back_as_the_library_dequantizes_them_and_can_be_
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 @pytest.mark.parametrize(("kind", "tolerance"), [("f32", 0.0), ("f16", 2**-10), ("bf16", 2**-8), ("q8_0", 2**-6)])
-def test_a_tuned_model_goes_back_into_a_file(tmp_path, vocabulary, architecture, kind, tolerance):
+def test_a_tuned_model_goes_back_into_a_file(tmp_path, architecture, kind, tolerance):
     path = tmp_path / "tiny.gguf"
-    make_file(path, vocabulary, architecture=architecture, kind="F16")
+    make_file(path, architecture=architecture, kind="F16")
     lm = load(path)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -151,18 +88,18 @@ def test_a_tuned_model_goes_back_into_a_file(tmp_path, vocabulary, architecture,
     assert [file.name for file in written.parent.iterdir()] == ["tuned.gguf"]
 
 
-def test_another_model_is_not_written_into_the_file(tmp_path, vocabulary):
+def test_another_model_is_not_written_into_the_file(tmp_path):
     path, other = tmp_path / "tiny.gguf", tmp_path / "qwen.gguf"
-    make_file(path, vocabulary)
-    make_file(other, vocabulary, architecture="qwen2")
+    make_file(path)
+    make_file(other, architecture="qwen2")
     with pytest.raises(ModelError, match=r"attn_q\.bias is not there"):
         write_gguf(load(path), tmp_path / "out.gguf", like=other)
     assert not (tmp_path / "out.gguf").exists()
 
 
-def test_what_a_file_says_of_itself_stands_in_the_card(tmp_path, vocabulary):
+def test_what_a_file_says_of_itself_stands_in_the_card(tmp_path):
     path = tmp_path / "tiny.Q8_0.gguf"
-    make_file(path, vocabulary)
+    make_file(path)
     origin = gguf_origin(path)
     assert (origin.name, origin.architecture, origin.licence) == ("Tiny", "llama", "apache-2.0")
     assert dict(origin.weights) == {"Q8_0": 15, "F32": 5}
@@ -174,9 +111,9 @@ def test_what_a_file_says_of_itself_stands_in_the_card(tmp_path, vocabulary):
 
 
 @pytest.mark.parametrize("damage", ["cut", "no magic", "empty"])
-def test_a_damaged_file_is_one_sentence(tmp_path, vocabulary, damage):
+def test_a_damaged_file_is_one_sentence(tmp_path, damage):
     path = tmp_path / "tiny.gguf"
-    make_file(path, vocabulary)
+    make_file(path)
     data = path.read_bytes()
     path.write_bytes({"cut": data[: len(data) // 2], "no magic": b"\0" * 64 + data[64:], "empty": b""}[damage])
     for read in (gguf_origin, load):
@@ -190,9 +127,9 @@ def test_a_missing_file_is_one_sentence(tmp_path):
         load(tmp_path / "none.gguf")
 
 
-def test_the_command_writes_a_file_and_no_bars(tmp_path, vocabulary):
+def test_the_command_writes_a_file_and_no_bars(tmp_path):
     path = tmp_path / "tiny.gguf"
-    make_file(path, vocabulary)
+    make_file(path)
     save_model(load(path), tmp_path / "model", card="")
     out = tmp_path / "tuned.gguf"
     asked = ["gguf", str(tmp_path / "model"), "--like", str(path), "--out", str(out), "--type", "q8_0"]

@@ -260,27 +260,24 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(lm, monkeypatch):
     assert failures
 
 
-def test_out_of_memory_with_one_row_is_an_error(lm, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "raised", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), ModelError, "one answer alone does not fit"),
+        (RuntimeError("shapes do not match"), RuntimeError, "shapes"),
+    ],
+)
+def test_out_of_memory_with_one_row_is_an_error_and_other_errors_are_not_taken_for_it(
+    lm, monkeypatch, error, raised, said
+):
     writing_method(lm)
     module = lm.model.get_encoder() if lm.family == "encoder-decoder" else lm.model.base_model
 
     def never(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise error
 
     monkeypatch.setattr(module, "forward", never)
-    with pytest.raises(ModelError, match="one answer alone does not fit"):
-        generate(lm, some_inputs(len(lm.tokenizer)), max_new_tokens=3)
-
-
-def test_other_errors_are_not_taken_for_lack_of_memory(lm, monkeypatch):
-    writing_method(lm)
-    module = lm.model.get_encoder() if lm.family == "encoder-decoder" else lm.model.base_model
-
-    def broken(*_, **__):
-        raise RuntimeError("shapes do not match")
-
-    monkeypatch.setattr(module, "forward", broken)
-    with pytest.raises(RuntimeError, match="shapes"):
+    with pytest.raises(raised, match=said):
         generate(lm, some_inputs(len(lm.tokenizer)), max_new_tokens=3)
 
 

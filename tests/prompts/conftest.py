@@ -21,6 +21,14 @@ PAIRS = (
 )
 
 
+def a_task(*templates: Template) -> Task:
+    """A classification task with these templates and nothing else."""
+    return Task(
+        name="t", clusters=("c",), source_family="t", kind="classification", source=NoSource(),
+        adapter=None, splits={}, templates=templates, metrics=("accuracy",),
+    )  # fmt: skip
+
+
 @pytest.fixture
 def examples() -> tuple[Example, ...]:
     return tuple(

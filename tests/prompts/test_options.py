@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from tests.no_source import NoSource
 
 from flantune.prompts.exemplars import draw_exemplars
 from flantune.prompts.options import letter, shown_order
@@ -18,6 +17,8 @@ from flantune.prompts.render import render
 from flantune.prompts.styles import Style
 from flantune.settings.config import PromptSettings
 from flantune.types import Example, Prompt, Task, Template
+
+from .conftest import a_task
 
 LETTERED = Style(options="lettered")
 SHUFFLED = Style(shuffle_options=True)
@@ -46,12 +47,12 @@ CHOICE = Template(name="choose", inputs="{text}\n\n{options}")
 
 @given(data=st.data(), key=st.integers(0, 2**64 - 1), row=st.integers(0, 2**31), name=st.sampled_from(NAMES))
 @settings(max_examples=50)
-def test_shuffling_preserves_the_gold_text(data, make_a_task, key: int, row: int, name: str) -> None:
+def test_shuffling_preserves_the_gold_text(data, key: int, row: int, name: str) -> None:
     options = data.draw(st.lists(st.text("abc xyz", min_size=1).map(lambda t: f"o{t}o"), min_size=2, max_size=30))
     example = one_of(options, answer=data.draw(st.integers(0, len(options) - 1)), row=row)
     for layout in ("listed", "lettered"):
         style = Style(name=name, options=layout, shuffle_options=True)
-        prompt = render(make_a_task(CHOICE), example, CHOICE, split="test", style=style, options_key=key)
+        prompt = render(a_task(CHOICE), example, CHOICE, split="test", style=style, options_key=key)
         assert prompt.answer is not None
         # Doubles among the options are told apart by index: the very option that is gold stays gold.
         assert prompt.order[prompt.answer] == example.answer
@@ -65,25 +66,14 @@ def test_shuffling_preserves_the_gold_text(data, make_a_task, key: int, row: int
 
 @given(data=st.data(), key=st.integers(0, 2**64 - 1), is_shuffled=st.booleans())
 @settings(max_examples=50)
-def test_lettered_answers_map_back(data, make_a_task, key: int, is_shuffled: bool) -> None:
+def test_lettered_answers_map_back(data, key: int, is_shuffled: bool) -> None:
     options = [f"option {n}" for n in range(data.draw(st.integers(2, 60)))]
     example = one_of(options, answer=data.draw(st.integers(0, len(options) - 1)))
     style = Style(options="lettered", shuffle_options=is_shuffled)
-    prompt = render(make_a_task(CHOICE), example, CHOICE, split="test", style=style, options_key=key)
+    prompt = render(a_task(CHOICE), example, CHOICE, split="test", style=style, options_key=key)
     block = dict(line.split(" ", 1) for line in prompt.inputs.rsplit("OPTIONS:\n", 1)[1].split("\n"))
     assert list(block) == list(prompt.options)
     assert block[prompt.targets] == example.references[0]
-
-
-@pytest.fixture(scope="module")
-def make_a_task() -> Callable[..., Task]:
-    def make(*templates: Template) -> Task:
-        return Task(
-            name="t", clusters=("c",), source_family="t", kind="classification", source=NoSource(),
-            adapter=None, splits={}, templates=templates, metrics=("accuracy",),
-        )  # fmt: skip
-
-    return make
 
 
 def test_a_lettered_prompt_by_hand(make_task: Callable[..., Task], examples) -> None:

@@ -18,6 +18,8 @@ from flantune.prompts.styles import Style, forward_templates, speaks_of_options,
 from flantune.tasks.taskfile import load_task_file
 from flantune.types import Example, Task, Template
 
+from .conftest import a_task
+
 VARIED = Style(options="varied")
 CHOICE = Template(name="choose", inputs="{text}\n\n{options}")
 SHIPPED = sorted((Path(__file__).parents[2] / "src/flantune/shipped").glob("*/*.toml"))
@@ -45,15 +47,6 @@ def test_fault_06_every_option_has_a_mark_of_its_own_and_the_answer_is_bare(
         assert re.fullmatch(r"[A-Za-z]+|\d+", prompt.targets)  # never "(B)" or "B."
         assert re.search(rf"(?<!\w){prompt.targets}\W+{example.references[0]}(?!\w)", prompt.inputs)
         assert re.search(r"\b(letter|number)\b", prompt.inputs)
-
-
-def a_task(*templates: Template) -> Task:
-    from tests.no_source import NoSource
-
-    return Task(
-        name="t", clusters=("c",), source_family="t", kind="classification", source=NoSource(),
-        adapter=None, splits={}, templates=templates, metrics=("accuracy",),
-    )  # fmt: skip
 
 
 def test_marks_go_on_beyond_the_alphabet() -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import replace
 
 import pytest
 from tests.judging.devtools import Browser
-from tests.suites.world import make_model, write_rows
+from tests.suites.world import make_model, short_answers, write_rows
 
-from flantune.commands import evaluation_exams
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.evaluation.samples import samples_path
 from flantune.report.samples import Asked, collect_samples, metric_grader
-from flantune.suites.catalog import choose_exams
 
 from .test_browser import CHROMIUM, look
 
@@ -33,14 +30,7 @@ def folder(tmp_path_factory):
     for split in ("dev", "test"):
         write_rows(folder / "hub/cais/mmlu/virology", split, rows)
 
-    def chosen(*args, **values):
-        found = choose_exams(*args, **values)
-        return replace(
-            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=12)) for one in found.exams)
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_exams, "choose_exams", chosen)
+    with short_answers(12):
         models = [make_model(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
         evaluate(
             EvaluationRequest(

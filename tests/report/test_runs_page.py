@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
-from tests.report.test_page import Page, words
+from tests.report.html_pages import whole_page
 from tests.runs.made_runs import make_run
 
 from flantune.cli.main import cli
@@ -19,11 +19,7 @@ def folders(tmp_path):
 
 def test_the_page_is_whole_and_has_every_run(folders):
     html = render_runs(read_runs(folders))
-    page, text = Page(html), words(html)
-    assert not page.open and page.tags["script"] == 1
-    ids = page.of("id")
-    assert len(ids) == len(set(ids))
-    assert {value.removeprefix("#") for value in page.of("href") if value.startswith("#")} <= set(ids)
+    text = whole_page(html, scripts=1).words
     assert all(folder.name in text for folder in folders)
     assert "All against seed-0" in text and "What tuning changed in each run" in text
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 from tests.report.conftest import HOSTILE
+from tests.report.html_pages import whole_page
 from tests.report.made_outcomes import (
     EVERY,
     bars_outcome,
@@ -19,7 +20,7 @@ from tests.report.made_outcomes import (
     scale_outcome,
     unfinished_outcome,
 )
-from tests.report.test_page import Page, words
+from tests.report.test_page import words
 
 from flantune.cli.main import cli
 from flantune.report.figures.files import drawings, palette
@@ -50,11 +51,7 @@ def classes(drawing):
 def test_the_page_is_whole(make):
     outcome = make()
     html = render_study(outcome)
-    page, text = Page(html), words(html)
-    assert not page.open and page.tags["script"] == 1
-    ids = page.of("id")
-    assert len(ids) == len(set(ids))
-    assert {value.removeprefix("#") for value in page.of("href") if value.startswith("#")} <= set(ids)
+    text = whole_page(html, scripts=1).words
     assert all(arm.name in text for arm in outcome.arms)
     assert not re.search(r"\bnan\b|\binf\b|None", text)
 

@@ -189,27 +189,18 @@ def test_without_peft_prompt_tuning_is_refused_and_can_be_left_out(world, monkey
     assert len(made(world, "paradigms", prompt_tuning=False)[1].arms) == 7
 
 
-def test_tasks_without_rows_to_tune_on_are_left_out_and_said(world, tmp_path):
-    text = (world.parent / "tone_task.toml").read_text().replace('train = "train"\n', "")
-    file = load_run_file(world)
-    tasks = [one for one in load_tasks(file.config.data, root=file.root) if one.name != "tone"]
-    (tmp_path / "tone_task.toml").write_text(text)
-    own = load_run_file(world, overrides=[f'data.tasks=["{tmp_path}/tone_task.toml"]'])
-    tasks += load_tasks(own.config.data, root=own.root)
-    study = make_study(named_study("paradigms"), file, tasks)
-    assert study.measure.names == ("mood",)
-    assert study.notes[0] == "left out, having no rows to be tuned on: tone"
-
-
-def test_tasks_without_dev_rows_pick_no_template_and_that_is_said(world, tmp_path):
-    text = (world.parent / "tone_task.toml").read_text().replace('dev = "dev"\n', "")
+@pytest.mark.parametrize(
+    ("role", "said"), [("train", "left out, having no rows to be tuned on: tone"), ("dev", "without dev rows")]
+)
+def test_tasks_without_rows_to_tune_on_or_to_pick_a_template_by_are_named(world, tmp_path, role, said):
+    text = (world.parent / "tone_task.toml").read_text().replace(f'{role} = "{role}"\n', "")
     file = load_run_file(world)
     (tmp_path / "tone_task.toml").write_text(text)
     own = load_run_file(world, overrides=[f'data.tasks=["{tmp_path}/tone_task.toml"]'])
     tasks = [one for one in load_tasks(file.config.data, root=file.root) if one.name != "tone"]
-    tasks += load_tasks(own.config.data, root=own.root)
-    note, _ = make_study(named_study("paradigms"), file, tasks).notes
-    assert note.startswith("without dev rows") and note.endswith(": tone")
+    study = make_study(named_study("paradigms"), file, [*tasks, *load_tasks(own.config.data, root=own.root)])
+    assert study.notes[0].startswith(said) and study.notes[0].endswith(": tone")
+    assert role == "dev" or study.measure.names == ("mood",)
 
 
 def test_rows_tuned_on_are_counted_where_a_task_has_fewer_too(world, tmp_path):

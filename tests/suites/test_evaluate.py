@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from flantune.cli.main import cli
-from flantune.commands import evaluation_exams
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
 from flantune.contamination.training_record import _one_corpus as one_corpus
@@ -24,27 +22,17 @@ from flantune.models.writing.decoding import Continuation
 from flantune.models.writing.generate import write
 from flantune.settings.config import DataSettings
 from flantune.settings.protocols import PRESETS
-from flantune.suites.catalog import choose_exams
 from flantune.suites.flan2022 import SCORES
 from flantune.system.progress import Silent
 
-from .world import make_model, mmlu_row, write_rows, write_world
+from .world import make_model, mmlu_row, short_answers, write_rows, write_world
 
 SMALL = ("tydiqa", "gsm8k", "natural_instructions")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_answers():
-    """A random model never comes to an end of its own: eight tokens of it say as much as five hundred."""
-
-    def chosen(*args, **values):
-        found = choose_exams(*args, **values)
-        return replace(
-            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=8)) for one in found.exams)
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_exams, "choose_exams", chosen)
+def eight_tokens():
+    with short_answers(8):
         yield
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from flantune.commands import evaluation_exams
@@ -15,20 +13,12 @@ from flantune.evaluation.metrics.voting import vote
 from flantune.evaluation.samples import read_samples
 from flantune.suites.catalog import choose_exams
 
-from .world import make_model, write_world
+from .world import make_model, short_answers, write_world
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_answers():
-    def chosen(*args, **values):
-        found = choose_exams(*args, **values)
-        kept = [one for one in found.exams if not one.score.startswith("mmlu") or one.name in {"astronomy", "virology"}]
-        return replace(
-            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=12)) for one in kept)
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation_exams, "choose_exams", chosen)
+def few_subjects():
+    with short_answers(12, lambda exam: not exam.score.startswith("mmlu") or exam.name in {"astronomy", "virology"}):
         yield
 
 

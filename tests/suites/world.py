@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from flantune.commands import evaluation_exams
+from flantune.evaluation.exams import Exam
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
 from flantune.suites.bbh import TASKS
+from flantune.suites.catalog import choose_exams
 from flantune.suites.mmlu import SUBJECTS
 from flantune.suites.tydiqa import LANGUAGES
 
@@ -19,6 +26,22 @@ COT = "note to readers\n-----\nDecide which is heavier.\n\n" + "\n\n".join(
     f"Q: Is item {n} heavier than item {n + 1}?\nA: Let's think. Item {n} weighs {n} pounds. So the answer is {a}."
     for n, a in ((1, "No"), (2, "(A)"), (3, "] )"))
 )
+
+
+@contextmanager
+def short_answers(tokens: int, is_asked: Callable[[Exam], bool] = lambda _: True) -> Iterator[None]:
+    """A random model never comes to an end of its own: a few tokens of it say as much as five hundred."""
+
+    def chosen(*args, **values):
+        found = choose_exams(*args, **values)
+        kept = (one for one in found.exams if is_asked(one))
+        return replace(
+            found, exams=tuple(replace(one, writing=replace(one.writing, max_new_tokens=tokens)) for one in kept)
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation_exams, "choose_exams", chosen)
+        yield
 
 
 def write_rows(folder: Path, split: str, rows) -> None:

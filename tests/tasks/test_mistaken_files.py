@@ -7,28 +7,20 @@ import json
 import os
 
 import pytest
+from tests.task_files import task_text
 
 from flantune.errors import FlantuneError, TaskError
 from flantune.tasks.prepare import prepare_task
 from flantune.tasks.taskfile import load_task_file
 
-TASK = """name = "sounds"
-clusters = ["weather"]
-kind = "classification"
-[source]
-files = {{ train = "{file}" }}
-[splits]
-train = "train[:20]"
-test = "train[20:]"
-[fields]
-text = "text"
-[options]
-values = ["river", "kettle"]
-[answer]
-column = "label"
-[[templates]]
-inputs = "What sang? {{text}} {{options}}"
-"""
+OPTIONS = ("river", "kettle")
+
+
+def task(file: str) -> str:
+    splits, inputs = {"train": "train[:20]", "test": "train[20:]"}, "What sang? {text} {options}"
+    return task_text("sounds", {"train": file}, cluster="weather", splits=splits, options=OPTIONS, inputs=inputs)
+
+
 ROWS = [{"text": f"it sang {k} times", "label": ["river", "kettle"][k % 2]} for k in range(40)]
 CSV = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in ROWS)
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -36,7 +28,7 @@ PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body>Not found</body></html>\n"
 
 
 def refusal(folder, name: str, content: bytes | None) -> FlantuneError:
-    (folder / "task.toml").write_text(TASK.format(file=name), encoding="utf-8")
+    (folder / "task.toml").write_text(task(name), encoding="utf-8")
     if content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(FlantuneError) as caught:
@@ -128,7 +120,7 @@ def test_the_hint_fits_the_path(tmp_path, name, hint):
     ],
 )
 def test_a_problem_is_told_once_and_as_it_is(tmp_path, old, new, problem):
-    text = TASK.format(file="rows.csv")
+    text = task("rows.csv")
     assert old in text
     (tmp_path / "task.toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(TaskError) as caught:

@@ -1,4 +1,4 @@
-"""Data sets in promptsource's templates as tasks: made-up folders here, the authors' where they are at hand."""
+"""Datasets in promptsource's templates as tasks: made-up folders here, the authors' where they are at hand."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_fault_12_t0s_mixtures_are_its_authors_by_the_rule():
 
 
 def rates_of(mixture: str, prompts: str = "all") -> dict[str, int]:
-    """What each prompted data set of T0 weighs, by the rule of the mixture and the sizes that T0 counts with."""
+    """What each prompted dataset of T0 weighs, by the rule of the mixture and the sizes that T0 counts with."""
     settings = PromptsourceSettings(folder=TEMPLATES, mixture=mixture, prompts=prompts)
     tasks = [task for task in load_promptsource(settings, root=Path()) if "train" in task.splits]
     names = [Path(task.origin).parent.relative_to(TEMPLATES).as_posix() for task in tasks]

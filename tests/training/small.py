@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 
 from flantune.models.language_model import LanguageModel
@@ -99,6 +100,20 @@ def stop_at(step: int | None, error: type[BaseException] = StoppedError) -> Call
             raise error
 
     return listen
+
+
+def assert_resumed_equals_straight(
+    folder: Path, make: Callable[..., LanguageModel], chosen: TrainingSettings, *, stop: int, seed: int = 9, **changes
+) -> LanguageModel:
+    """To the bit: of a run stopped behind a step and begun again with a model of another seed; gives its model."""
+    straight, resumed = make(), make(seed=seed)
+    tune_small(folder / "straight", straight, chosen, **changes)
+    with pytest.raises(StoppedError):
+        tune_small(folder / "resumed", make(), chosen, progress=stop_at(stop), **changes)
+    tune_small(folder / "resumed", resumed, chosen, **changes)
+    assert weights_digest(resumed) == weights_digest(straight)
+    assert timeless_lines(folder / "resumed") == timeless_lines(folder / "straight")
+    return resumed
 
 
 def lines(folder: Path) -> list[dict]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from tests.training.small import StoppedError, make_lm, settings, stop_at, tune_small, weights_digest
+from tests.training.small import (
+    StoppedError,
+    assert_resumed_equals_straight,
+    make_lm,
+    settings,
+    stop_at,
+    tune_small,
+)
 
 from flantune.errors import TrainingError
 from flantune.training import adamw8bit
@@ -17,28 +26,24 @@ UP = "model.layers.0.mlp.up_proj.weight"
 
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
 def test_resumed_equals_straight_to_the_bit(tmp_path, architecture):
-    straight = make_lm(architecture, width=64)
-    tune_small(tmp_path / "straight", straight, LEAN)
-
-    stopped = make_lm(architecture, width=64)
-    with pytest.raises(StoppedError):
-        tune_small(tmp_path / "stopped", stopped, LEAN, progress=stop_at(4))
-    resumed = make_lm(architecture, width=64)
-    tune_small(tmp_path / "stopped", resumed, LEAN)
-    assert weights_digest(resumed) == weights_digest(straight) != weights_digest(make_lm(architecture, width=64))
+    assert_resumed_equals_straight(tmp_path, partial(make_lm, architecture, width=64), LEAN, stop=4)
 
 
-def test_moments_of_matrices_take_one_byte_a_weight():
+def stored_after_a_step(chosen):
+    """The tensors that a checkpoint has, and the bytes a weight of those of a matrix."""
     model = make_lm("llama", width=64).model
-    optimizer = build_optimizer(model, LEAN)
+    optimizer = build_optimizer(model, chosen)
     for weight in model.parameters():
         weight.grad = torch.randn_like(weight)
     optimizer.step()
     stored = optimizer_tensors(model, optimizer)
-    size = model.get_parameter(UP).numel()
     mine = [tensor for key, tensor in stored.items() if key.startswith(UP)]
-    assert stored[f"{UP}/moment1"].dtype == stored[f"{UP}/moment2"].dtype == torch.uint8
-    assert sum(tensor.numel() * tensor.element_size() for tensor in mine) < 2.2 * size
+    return stored, sum(tensor.numel() * tensor.element_size() for tensor in mine) / model.get_parameter(UP).numel()
+
+
+def test_moments_of_matrices_take_one_byte_a_weight():
+    stored, size = stored_after_a_step(LEAN)
+    assert stored[f"{UP}/moment1"].dtype == stored[f"{UP}/moment2"].dtype == torch.uint8 and size < 2.2
     assert stored["model.norm.weight/moment1"].dtype == torch.float32
 
 

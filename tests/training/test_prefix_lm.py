@@ -7,19 +7,17 @@ from dataclasses import replace
 import pytest
 from tests.training.small import (
     SIZES,
-    StoppedError,
+    assert_resumed_equals_straight,
     lines,
     make_batches,
     make_lm,
     settings,
-    stop_at,
     tune_small,
-    weights_digest,
 )
 
 
-def prefix_lm():
-    return replace(make_lm("llama"), attention="prefix")
+def prefix_lm(seed=0):
+    return replace(make_lm("llama", seed=seed), attention="prefix")
 
 
 def test_packed_unpacked_and_in_micro_batches_are_one_trajectory(tmp_path):
@@ -38,9 +36,4 @@ def test_packed_unpacked_and_in_micro_batches_are_one_trajectory(tmp_path):
 
 def test_resumed_equals_straight(tmp_path):
     chosen = settings(steps=5, optimizer="adamw", checkpoint_every=2)
-    straight, resumed = prefix_lm(), prefix_lm()
-    tune_small(tmp_path / "straight", straight, chosen)
-    with pytest.raises(StoppedError):
-        tune_small(tmp_path / "resumed", prefix_lm(), chosen, progress=stop_at(3))
-    tune_small(tmp_path / "resumed", resumed, chosen)
-    assert weights_digest(resumed) == weights_digest(straight)
+    assert_resumed_equals_straight(tmp_path, prefix_lm, chosen, stop=3)

@@ -10,16 +10,15 @@ import pytest
 import torch
 from tests.training.small import (
     SIZES,
-    StoppedError,
+    assert_resumed_equals_straight,
     lines,
     make_batches,
     make_lm,
     settings,
-    stop_at,
     tune_small,
     weights_digest,
 )
-from tests.training.test_weighting import assert_close, gradients
+from tests.training.test_weighting import assert_equals, run
 
 from flantune.errors import ConfigError, ModelError, TrainingError
 from flantune.models.embedding_noise import EmbeddingNoise, noisy, uniform
@@ -29,12 +28,6 @@ from flantune.training.loss import accumulate_gradient
 
 SMOOTHING = 0.2
 NOISE = EmbeddingNoise(alpha=5.0, key=1234)
-
-
-def run(lm, batch, *, noise=None, **options):
-    lm.model.zero_grad()
-    asked = {"with_logsumexp": bool(options.get("z_loss")), "with_mean": bool(options.get("label_smoothing"))}
-    return accumulate_gradient(batch, partial(target_logprobs, lm, **asked, noise=noise), device=lm.device, **options)
 
 
 def encoded(batches, batch):
@@ -60,13 +53,7 @@ def test_label_smoothing_is_that_of_pytorch(architecture):
     lm = make_lm(architecture)
     batches = make_batches(lm, micro_batch_tokens=150)
     batch = batches.batch(0)
-    found, plain = run(lm, batch, label_smoothing=SMOOTHING), None
-    mine = gradients(lm)
-    lm.model.zero_grad()
-    expected = smoothed_by_hand(batches, batch, lm)
-    expected.backward()
-    assert found.weighted_loss == pytest.approx(float(expected.detach()), rel=1e-5)
-    assert_close(mine, gradients(lm), rtol=1e-4)
+    found = assert_equals(lm, batch, partial(smoothed_by_hand, batches, batch, lm), label_smoothing=SMOOTHING)
     plain = run(lm, batch)
     assert found.loss == pytest.approx(plain.loss) and found.weighted_loss != pytest.approx(plain.weighted_loss)
     with_z = run(lm, batch, label_smoothing=SMOOTHING, z_loss=0.1)
@@ -114,13 +101,7 @@ def test_noise_is_that_of_the_formula_packed_and_alone_in_lines_and_rows(is_pack
     sizes = SIZES.model_copy(update={"enabled": is_packed, "batch_tokens": 256})
     batches = make_batches(lm, sizes=sizes, micro_batch_tokens=150)
     batch = batches.batch(0)
-    found = run(lm, batch, noise=NOISE)
-    mine = gradients(lm)
-    lm.model.zero_grad()
-    expected = noisy_by_hand(batches, batch, lm)
-    expected.backward()
-    assert found.weighted_loss == pytest.approx(float(expected.detach()), rel=1e-5)
-    assert_close(mine, gradients(lm), rtol=1e-4)
+    found = assert_equals(lm, batch, partial(noisy_by_hand, batches, batch, lm), noise=NOISE)
     assert abs(found.weighted_loss / run(lm, batch).weighted_loss - 1) > 1e-4
 
 
@@ -149,14 +130,10 @@ def test_packed_equals_unpacked_and_looks_have_no_noise(tmp_path):
 
 def test_resumed_equals_straight(tmp_path):
     chosen = settings(steps=4, checkpoint_every=1, neftune_alpha=5.0, label_smoothing=SMOOTHING)
-    straight, resumed, plain = make_lm("llama"), make_lm("llama", seed=9), make_lm("llama")
-    tune_small(tmp_path / "straight", straight, chosen)
-    with pytest.raises(StoppedError):
-        tune_small(tmp_path / "resumed", make_lm("llama"), chosen, progress=stop_at(3))
-    tune_small(tmp_path / "resumed", resumed, chosen)
-    assert weights_digest(resumed) == weights_digest(straight)
+    noisy_one = assert_resumed_equals_straight(tmp_path, partial(make_lm, "llama"), chosen, stop=3)
+    plain = make_lm("llama")
     tune_small(tmp_path / "plain", plain, chosen.model_copy(update={"neftune_alpha": 0.0}))
-    assert weights_digest(plain) != weights_digest(straight)
+    assert weights_digest(plain) != weights_digest(noisy_one)
 
 
 def test_noise_where_it_does_not_belong_is_refused(tmp_path, monkeypatch):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from tests.training.small import (
     StoppedError,
+    assert_resumed_equals_straight,
     lines,
     make_batches,
     make_lm,
     settings,
     stop_at,
     tune_small,
-    weights_digest,
 )
 
 from flantune.errors import ModelError
@@ -28,14 +29,8 @@ def weights(lm) -> torch.Tensor:
 @pytest.mark.parametrize("changes", [{}, {"activation_checkpointing": True}])
 def test_bfloat16_with_dropout_is_resumed_to_the_bit(tmp_path, architecture, changes):
     chosen = settings(steps=5, optimizer="adamw", checkpoint_every=2, **changes)
-    straight = make_lm(architecture, dtype=torch.bfloat16)
-    tune_small(tmp_path / "straight", straight, chosen)
-    with pytest.raises(StoppedError):
-        lm = make_lm(architecture, dtype=torch.bfloat16)
-        tune_small(tmp_path / "resumed", lm, chosen, progress=stop_at(3))
-    resumed = make_lm(architecture, seed=9, dtype=torch.bfloat16)
-    tune_small(tmp_path / "resumed", resumed, chosen)
-    assert weights_digest(resumed) == weights_digest(straight)
+    make = partial(make_lm, architecture, dtype=torch.bfloat16)
+    resumed = assert_resumed_equals_straight(tmp_path, make, chosen, stop=3)
     assert all(weight.dtype == torch.float32 for weight in resumed.model.parameters())
 
 

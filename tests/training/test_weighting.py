@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -37,10 +39,10 @@ def by_hand(batches, batch, lm, weighting):
     return torch.stack([torch.cat(task).mean() for task in nll.values()]).mean()
 
 
-def run(lm, batch, **options):
+def run(lm, batch, *, noise=None, **options):
     lm.model.zero_grad()
-    scores = lambda pack: target_logprobs(lm, pack, with_logsumexp=bool(options.get("z_loss")))  # noqa: E731
-    return accumulate_gradient(batch, scores, device=lm.device, **options)
+    asked = {"with_logsumexp": bool(options.get("z_loss")), "with_mean": bool(options.get("label_smoothing"))}
+    return accumulate_gradient(batch, partial(target_logprobs, lm, **asked, noise=noise), device=lm.device, **options)
 
 
 def gradients(lm):
@@ -53,6 +55,29 @@ def assert_close(mine, theirs, *, rtol):
         assert float((tensor - theirs[name]).norm()) <= rtol * float(theirs[name].norm()), name
 
 
+def whole_and_parts(lm, batch, **options):
+    """A step by one process and by each of two, whose gradients add up to that of the one."""
+    whole, expected = run(lm, batch, **options), gradients(lm)
+    parts, sums = [], {}
+    for rank in range(2):
+        parts.append(run(lm, batch, **options, numbers=range(len(batch.packs))[rank::2]))
+        for name, tensor in gradients(lm).items():
+            sums[name] = sums.get(name, 0) + tensor
+    assert_close(sums, expected, rtol=1e-5)
+    return whole, parts
+
+
+def assert_equals(lm, batch, expected, **options):
+    """The loss of a step and its gradient are those of a definition in plain PyTorch; gives what was found."""
+    found, mine = run(lm, batch, **options), gradients(lm)
+    lm.model.zero_grad()
+    loss = expected()
+    loss.backward()
+    assert found.weighted_loss == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert_close(mine, gradients(lm), rtol=1e-4)
+    return found
+
+
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_packed_and_cut_equals_the_definition(architecture, weighting):
@@ -60,13 +85,7 @@ def test_packed_and_cut_equals_the_definition(architecture, weighting):
     batches = make_batches(lm, micro_batch_tokens=150)
     batch = batches.batch(0)
     assert len(batch.packs) >= 3
-    found = run(lm, batch, weighting=weighting)
-    mine = gradients(lm)
-    lm.model.zero_grad()
-    expected = by_hand(batches, batch, lm, weighting)
-    expected.backward()
-    assert found.weighted_loss == pytest.approx(float(expected.detach()), rel=1e-5)
-    assert_close(mine, gradients(lm), rtol=1e-4)
+    assert_equals(lm, batch, lambda: by_hand(batches, batch, lm, weighting), weighting=weighting)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -84,17 +103,9 @@ def test_the_three_weightings_are_three_objectives(architecture):
 def test_the_parts_of_several_processes_add_up_to_the_whole(architecture, weighting):
     lm = make_lm(architecture)
     batch = make_batches(lm, micro_batch_tokens=150).batch(0)
-    whole = run(lm, batch, weighting=weighting, z_loss=0.01)
-    expected = gradients(lm)
-    numbers = range(len(batch.packs))
-    parts, sums = [], {}
-    for rank in range(2):
-        parts.append(run(lm, batch, weighting=weighting, z_loss=0.01, numbers=numbers[rank::2]))
-        for name, tensor in gradients(lm).items():
-            sums[name] = sums.get(name, 0) + tensor
+    whole, parts = whole_and_parts(lm, batch, weighting=weighting, z_loss=0.01)
     assert sum(part.weighted_loss for part in parts) == pytest.approx(whole.weighted_loss, rel=1e-6)
     np.testing.assert_allclose(sum(part.item_nll for part in parts), whole.item_nll, rtol=1e-6)
-    assert_close(sums, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from tests.training.small import (
     SIZES,
-    StoppedError,
+    assert_resumed_equals_straight,
     lines,
     make_batches,
     make_lm,
     settings,
-    stop_at,
-    timeless_lines,
     tune_small,
-    weights_digest,
 )
-from tests.training.test_weighting import assert_close, gradients, run
+from tests.training.test_weighting import assert_equals, run, whole_and_parts
 
 from flantune.commands.plan import check_loss
 from flantune.errors import ConfigError
@@ -58,13 +57,8 @@ def test_packed_and_cut_equals_the_definition(weighting, weight):
     lm = make_lm("llama")
     batches = make_batches(lm, micro_batch_tokens=150)
     batch = batches.batch(0)
-    found, plain = run(lm, batch, weighting=weighting, inputs_weight=weight), None
-    mine = gradients(lm)
-    lm.model.zero_grad()
-    expected = by_hand(batches, batch, lm, weighting, inputs_weight=weight)
-    expected.backward()
-    assert found.weighted_loss == pytest.approx(float(expected.detach()), rel=1e-5)
-    assert_close(mine, gradients(lm), rtol=1e-4)
+    definition = partial(by_hand, batches, batch, lm, weighting, inputs_weight=weight)
+    found = assert_equals(lm, batch, definition, weighting=weighting, inputs_weight=weight)
     plain = run(lm, batch, weighting=weighting)
     assert found.loss == pytest.approx(plain.loss) and plain.inputs.target_tokens == 0
     # Every token but the first of each prompt.
@@ -81,14 +75,8 @@ def test_at_weight_one_it_is_the_mean_over_all_tokens():
 def test_the_parts_of_several_processes_add_up_to_the_whole():
     lm = make_lm("llama")
     batch = make_batches(lm, micro_batch_tokens=150).batch(0)
-    whole, expected = run(lm, batch, inputs_weight=WEIGHT), gradients(lm)
-    parts, sums = [], {}
-    for rank in range(2):
-        parts.append(run(lm, batch, inputs_weight=WEIGHT, numbers=range(len(batch.packs))[rank::2]))
-        for name, tensor in gradients(lm).items():
-            sums[name] = sums.get(name, 0) + tensor
+    whole, parts = whole_and_parts(lm, batch, inputs_weight=WEIGHT)
     np.testing.assert_allclose(sum(part.item_inputs_nll for part in parts), whole.item_inputs_nll, rtol=1e-6)
-    assert_close(sums, expected, rtol=1e-5)
 
 
 def test_packed_equals_unpacked_one_trajectory(tmp_path):
@@ -106,13 +94,7 @@ def test_packed_equals_unpacked_one_trajectory(tmp_path):
 
 def test_resumed_equals_straight_and_lines_add_up(tmp_path):
     chosen = settings(steps=4, log_every=2, checkpoint_every=1, inputs_weight=WEIGHT)
-    straight, resumed = make_lm("llama"), make_lm("llama", seed=9)
-    tune_small(tmp_path / "straight", straight, chosen)
-    with pytest.raises(StoppedError):
-        tune_small(tmp_path / "resumed", make_lm("llama"), chosen, progress=stop_at(3))
-    tune_small(tmp_path / "resumed", resumed, chosen)
-    assert weights_digest(resumed) == weights_digest(straight)
-    assert timeless_lines(tmp_path / "resumed") == timeless_lines(tmp_path / "straight")
+    assert_resumed_equals_straight(tmp_path, partial(make_lm, "llama"), chosen, stop=3)
     first, *_ = lines(tmp_path / "straight")
     assert first["inputs_tokens"] == first["input_tokens"] - first["prompts"]
     assert first["inputs_loss"] != first["loss"]

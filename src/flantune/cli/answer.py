@@ -1,4 +1,4 @@
-"""``flantune answer``: what models write to open-ended prompts."""
+"""``flantune answer``: models' answers to open-ended prompts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def command(
         stop=tuple(map(unescaped, stop)),
         separator=unescaped(separator),
         chat=PromptSettings.model_validate({"chat": True, **words}) if chat else None,
-        **chosen,  # what is left has the names of its own fields
+        **chosen,  # the rest has the names of its fields
     )
     named = [
         (name, ModelSettings.model_validate({"path": path, "device": device, "dtype": dtype}))
@@ -101,7 +101,7 @@ def _check_chat(words: Mapping[str, object], *, chat: bool) -> None:
 
 
 def named_model(text: str) -> tuple[str, str]:
-    """A model's name and where it is.
+    """A model's name and path.
 
     >>> named_model("base=runs/base/model"), named_model("runs/tuned/"), named_model("org/small")
     (('base', 'runs/base/model'), ('tuned', 'runs/tuned/'), ('small', 'org/small'))
@@ -113,7 +113,7 @@ def named_model(text: str) -> tuple[str, str]:
 
 
 def unescaped(text: str) -> str:
-    r"""A text from the command line, in which ``\n`` and ``\t`` stand for what they mean.
+    r"""A text from the command line, with the escapes ``\n`` and ``\t`` replaced.
 
     >>> unescaped(r"\n\nQ:")
     '\n\nQ:'

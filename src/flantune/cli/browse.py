@@ -1,4 +1,4 @@
-"""``flantune tasks browse``: a page to look tasks and their templates through with."""
+"""``flantune tasks browse``: a page for browsing tasks and their templates."""
 
 from __future__ import annotations
 

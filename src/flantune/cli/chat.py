@@ -78,7 +78,7 @@ def _converse(talk: Talk, *, is_terminal: bool) -> None:
     if is_terminal:
         import contextlib
 
-        with contextlib.suppress(ImportError):  # keys for going back to earlier lines, where Python has them
+        with contextlib.suppress(ImportError):  # line editing and history, if Python has it
             import readline  # noqa: F401
     while (line := _next_line(is_terminal=is_terminal)) is not None:
         message = line.strip()

@@ -1,4 +1,4 @@
-"""``flantune check``: what can be known of a run before it trains."""
+"""``flantune check``: what can be checked before a run trains."""
 
 from __future__ import annotations
 

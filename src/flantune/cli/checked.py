@@ -1,4 +1,4 @@
-"""What two commands do: look at a run before it trains, and say what was found."""
+"""Shared by two commands: checks a run before it trains, and prints the findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tell_check(
     file: RunFile, path: Path, *, folder: Path | None, fold: int, contamination: bool, device: str, as_json: bool
 ) -> None:
-    """Checks a run file, prints what was found, and ends the command: exit code 1 where a run would stop."""
+    """Checks a run file, prints the findings, and ends the command: exit code 1 if a run would stop."""
     import json
 
     from flantune.cli.console import starting

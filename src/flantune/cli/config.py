@@ -1,4 +1,4 @@
-"""``flantune config``: what every setting is, means and comes from."""
+"""``flantune config``: every setting's value, meaning and origin."""
 
 from __future__ import annotations
 

@@ -15,21 +15,21 @@ import click
 
 from flantune.cli.terminal import end_redrawn, has_printed_since, redraw
 
-# By the terminal's width alone, so that the bar does not jump when its text grows.
+# Depends only on the terminal's width, so that the bar does not jump when its text grows.
 _BAR, _WIDE = 16, 70
 _NARROW_BAR = 8
-# What stands around bar and text: two blanks, the bar, a blank, "100%", two blanks.
+# Width of everything but bar and text: two blanks, the bar, a blank, "100%", two blanks.
 _AROUND = 9
-# Off a terminal: seconds between two lines, in a command's first hour and later, when a log would grow long.
+# Without a terminal: seconds between two lines, in a command's first hour and later, when a log would grow long.
 _LINE_EVERY, _FIRST_HOUR, _LATER_EVERY = 5.0, 3600.0, 30.0
-# A step this old says so.
+# Age in seconds from which a step's age is shown.
 _WORTH_SAYING = 2.0
 
 
 class Console:
-    """Tells what a run is doing; inside ``with`` it is never silent for long, whatever the work is at.
+    """Reports what a run is doing; within ``with`` it is never silent for long.
 
-    A thread of its own looks now and then: where nothing was said for some seconds, it says what is being worked at.
+    A background thread repeats the current stage if nothing was reported for some seconds.
     """
 
     def __init__(self) -> None:
@@ -48,25 +48,25 @@ class Console:
         self.rest()
 
     def rest(self) -> None:
-        """From here on only what is told is said: the work is done, or a person is to speak."""
+        """Stops repeating, because the work is done or input from a person is expected."""
         with self._lock:
             self._rest.set()
             end_redrawn()
 
     def stage(self, title: str) -> None:
-        """A new part of the work begins."""
+        """Starts a new part of the work."""
         with self._lock:
             self._title, self._text, self._is_new, self._is_done = title, "", True, False
             self._stage_start = self._told = time.monotonic()
             self._print(title)
 
     def note(self, message: str) -> None:
-        """Something the user should know."""
+        """Prints something the user should know."""
         with self._lock:
             self._print(f"  note: {message}")
 
     def step(self, done: float, total: float, text: str) -> None:
-        """Redraws the bar on a terminal, in one line of it; elsewhere prints a line every few seconds."""
+        """Redraws the bar on a terminal, in one line; elsewhere prints a line every few seconds."""
         with self._lock:
             if text == self._text and done >= total:
                 return
@@ -89,14 +89,14 @@ class Console:
 
     def _keep_talking(self) -> None:
         while not self._rest.wait(0.25):
-            # Who read stderr may have left (`flantune … 2>&1 | head`).
+            # The reader of stderr may have closed it (`flantune … 2>&1 | head`).
             with self._lock, suppress(OSError, ValueError):
                 is_due = time.monotonic() - self._said >= self._pause
                 if is_due and self._title and not self._rest.is_set() and not has_printed_since(self._told):
                     self._say_again()
 
     def _say_again(self) -> None:
-        """Says what is being worked at, and since when."""
+        """Reports the current work, and since when."""
         now = time.monotonic()
         if self._text and not self._is_done:
             ago = now - self._told
@@ -123,10 +123,10 @@ class Console:
 
 
 def starting(title: str = "load PyTorch and transformers") -> Console:
-    """A console that has said what begins, and keeps talking until the command ends.
+    """A console that has announced the command, and reports progress until it ends.
 
-    What a command imports takes some seconds, more where disks are slow. Of several processes under ``torchrun`` the
-    first one speaks. Libraries that are imported afterwards keep quiet.
+    A command's imports take some seconds, more on slow disks. Of several processes under ``torchrun`` only the first
+    one prints. Libraries imported afterwards are silenced.
     """
     quiet_libraries()
     console = Console()
@@ -143,26 +143,26 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    # PyTorch otherwise prints its own call stack when another process is gone; flantune says it in a line.
+    # PyTorch otherwise prints its own call stack when another process is gone; flantune reports it in one line.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def bar_line(share: float, text: str, *, width: int) -> str:
-    """A bar, its share and what it is about, in one line that is never wider than a terminal.
+    """A bar, its percentage and its text, in one line that is never wider than the terminal.
 
     >>> bar_line(0.5, "step 7/9, loss 1.500, 1,234 tokens/s, 2 s left", width=50)
     '  ━━━━╌╌╌╌  50%  step 7/9, loss 1.500, 2 s left'
     """
     room = width - _AROUND
     bar = _BAR if width >= _WIDE else _NARROW_BAR
-    if room - bar < _NARROW_BAR:  # a terminal of a few columns
+    if room - bar < _NARROW_BAR:  # a very narrow terminal
         return fitted(f"{share:4.0%}  {text}", width)
     filled = int(share * bar)
     return f"  {'━' * filled}{'╌' * (bar - filled)} {share:4.0%}  {fitted(text, room - bar)}"
 
 
 def fitted(text: str, width: int) -> str:
-    """A text cut to a number of columns; of its parts between commas the first and the last are kept longest.
+    """A text cut to a number of columns; of its comma-separated parts, the first and the last are dropped last.
 
     >>> fitted("step 7/9, loss 1.500, 1,234 tokens/s, 2 s left", 20), fitted("a-very-long-name", 8)
     ('step 7/9, 2 s left', 'a-very-…')
@@ -180,7 +180,7 @@ def fitted(text: str, width: int) -> str:
 
 
 def columns(text: str) -> int:
-    """Columns that a text takes on a terminal: wide characters take two, combining ones none.
+    """Number of columns of a text on a terminal: wide characters take two, combining ones none.
 
     >>> columns("abc"), columns("推論"), columns("e\u0301")
     (3, 4, 1)

@@ -1,4 +1,4 @@
-"""``flantune contamination``: is what is measured among what is trained on?"""
+"""``flantune contamination``: do test rows occur in the training data?"""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def command(
         trigger=chosen.pop("trigger"),
         chat_exemplars="turns" if chosen.pop("exemplars_as_turns") else "message",
     )
-    # What is left has the names of the request's own fields.
+    # The rest has the names of the request's fields.
     request = EvaluationRequest(
         models=models,
         out=out or folder_for(models),
@@ -159,6 +159,6 @@ def command(
     )
     results = evaluate(request, reporter=console)
     tell(results, request.out, as_json=as_json)
-    # torchrun takes any other exit code for a crash.
+    # torchrun treats any other exit code as a crash.
     is_one_of_several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     click.get_current_context().exit(0 if results.is_reportable or is_one_of_several else 1)

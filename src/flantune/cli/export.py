@@ -1,4 +1,4 @@
-"""``flantune export``: what a run makes, for other programs."""
+"""``flantune export``: a run's data and models for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command that measures models says at its end: the scores, what it wrote, and one next step."""
+"""The final output of commands that measure models: scores, written files, and one next step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def tell(results: Results, folder: Path, *, as_json: bool = False) -> None:
-    """Prints the tables, the verdict and where things lie, or JSON alone; of several processes the first one speaks."""
+    """Prints the tables, the verdict and the files, or only JSON; of several processes only the first one prints."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
         return
     from flantune.report.sentences import warnings

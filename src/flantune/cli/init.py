@@ -1,4 +1,4 @@
-"""``flantune init``: files to begin with."""
+"""``flantune init``: files to start from."""
 
 from __future__ import annotations
 

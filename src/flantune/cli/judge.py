@@ -1,4 +1,4 @@
-"""``flantune judge``: rate answers of several models side by side, without knowing whose they are."""
+"""``flantune judge``: blind rating of several models' answers side by side."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def _serve(desk: Desk, *, title: str, port: int, is_quiet: bool) -> None:
 
 
 def _tell(found: Summary) -> None:
-    """Prints the table and what it says."""
+    """Prints the table and its meaning."""
     from flantune.judging.page import sentence
-    from flantune.judging.table import summary_table
+    from flantune.judging.summary import summary_table
 
     show(summary_table(found))
     for pair in found.pairs:

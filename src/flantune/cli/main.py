@@ -50,7 +50,7 @@ _COMMANDS = {
 }
 
 
-# What the system says of a disk or a path, where no stage has said it better: what to do about it.
+# Hints for system errors about disks and paths, unless a stage gives a better one.
 _FREE_SPACE = "free some space or fix the folder's permissions, then repeat the command"
 _MEND_PATH = "fix the path"
 _DISK_TROUBLES = {
@@ -73,7 +73,7 @@ class _LazyGroup(click.Group):
             return None
         module = import_module(f"flantune.cli.{_COMMANDS[cmd_name][1]}")
         command = module.command
-        if not isinstance(command, click.Command):  # pragma: no cover - a slip of ours, not the user's
+        if not isinstance(command, click.Command):  # pragma: no cover - our mistake, not the user's
             raise TypeError(cmd_name)
         return command
 
@@ -97,7 +97,7 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    # What looks like a color in data is shown as it is, by the guarded streams; off a terminal click would drop it.
+    # Color codes in data are shown by the guarded streams; without a terminal, click would drop them.
     context_settings={"help_option_names": ["-h", "--help"], "color": True},
     epilog="Start with `flantune demo`. Exit codes: 0 done, 1 problems found, 2 wrong usage, 130 interrupted.",
 )
@@ -108,7 +108,7 @@ def cli() -> None:
 
 @guarded()
 def main() -> None:
-    """Runs the command line; a user's mistake ends in a message, never in a traceback."""
+    """Runs the command line; a user's mistake gives a message, never a traceback."""
     wait_by_load()
     try:
         code = cli.main(standalone_mode=False)
@@ -129,7 +129,7 @@ def main() -> None:
         _tell_wrong_options(error)
         sys.exit(2)
     except BrokenPipeError:
-        # The reader of our output has left (`flantune … | head`): not a fault.
+        # The reader of our output has closed it (`flantune … | head`), which is not an error.
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:

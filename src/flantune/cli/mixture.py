@@ -1,4 +1,4 @@
-"""``flantune mixture``: how much of each task a run draws, and the trees of parts that have a name."""
+"""``flantune mixture``: how much of each task a run draws, and the named trees of parts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def show(
     from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file
 
-    loaded = load_run_file(run_file, overrides=overrides)  # before what trains is loaded: mistakes are told at once
+    loaded = load_run_file(run_file, overrides=overrides)  # before slow imports: mistakes are reported at once
     console = starting()
     from flantune.commands.mixture import show_mixture
 

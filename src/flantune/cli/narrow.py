@@ -1,4 +1,4 @@
-"""Tables on terminals that are too narrow for them: one line per cell, rather than one letter per line."""
+"""Tables on terminals that are too narrow: one line per cell instead of one letter per line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from rich.table import Column, Table
 
 _NARROWEST = 16
-"""Names may be folded to so many characters a line, and no further."""
+"""Names may be wrapped to this many characters per line, and no fewer."""
 
 
 class FittedTable:
-    """A table as it is where there is room for it, and stacked where there is none."""
+    """A table, or its stacked form if the terminal is too narrow."""
 
     def __init__(self, table: RenderableType) -> None:
         self._table = table
@@ -32,7 +32,7 @@ class FittedTable:
 
 
 def _needed(table: Table, console: Console) -> int:
-    """Columns of the terminal that the table needs, with its names folded as far as they may be."""
+    """Width in columns that the table needs with its names wrapped as far as allowed."""
     widths = []
     for column in table.columns:
         widest = max((console.measure(cell).maximum for cell in (column.header, *column.cells)), default=0)
@@ -42,7 +42,7 @@ def _needed(table: Table, console: Console) -> int:
 
 
 def _stacked(table: Table) -> Iterator[RenderableType]:
-    """Title, then each row: its first cell, and below it every other with its heading."""
+    """The title, then each row: its first cell, and below it the others with their headings."""
     from rich.text import Text
 
     if table.title:

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, so that each has one name and one meaning everywhere."""
+"""Options and arguments shared by several commands, so that each has one name and one meaning everywhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range; click alone takes not-a-number for one, and infinity where there is no upper end."""
+    """A number in a range, without NaN and infinity, which click itself accepts."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number.
@@ -39,7 +39,7 @@ class Count(click.ParamType[int]):
         """The number.
 
         Raises:
-            click.BadParameter: The value is no such number.
+            click.BadParameter: The value is not such a number.
         """
         try:
             number = float(str(value).replace("_", ""))
@@ -63,7 +63,7 @@ run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), r
 
 
 def settings_like(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
-    """The settings whose names begin like what was typed, for a shell's completion."""
+    """The settings whose names start with the typed text, for shell completion."""
     from flantune.settings.config import RunConfig
     from flantune.settings.run_file import flatten
 
@@ -117,7 +117,7 @@ backend = click.option(
 
 
 def chat(command: FC) -> FC:
-    """``--chat`` and what goes with it."""
+    """``--chat`` and its related options."""
     for option in (
         click.option("--system", default="", metavar="TEXT", help="With --chat: a system message."),
         click.option(
@@ -139,10 +139,10 @@ def as_json(what: str) -> Callable[[FC], FC]:
 
 
 def default_folder(run_folder: Path | None, run_file: Path) -> Path:
-    """The run folder: the one that was named, else the one named after the run file."""
+    """The run folder: the given one, else the one named after the run file."""
     return run_folder or Path("runs") / run_file.stem
 
 
 def prepared_data(run_folder: Path | None, run_file: Path) -> Path:
-    """Where the adapted examples of a run lie."""
+    """The folder with the adapted examples of a run."""
     return default_folder(run_folder, run_file) / "data"

@@ -1,4 +1,4 @@
-"""``flantune prepare``: training prompts as token ids, made ahead by many processes."""
+"""``flantune prepare``: training prompts as token ids, prepared in advance by many processes."""
 
 from __future__ import annotations
 

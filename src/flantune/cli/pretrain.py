@@ -1,4 +1,4 @@
-"""``flantune pretrain``: a model learns from plain text."""
+"""``flantune pretrain``: training on plain text."""
 
 from __future__ import annotations
 

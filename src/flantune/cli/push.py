@@ -1,4 +1,4 @@
-"""``flantune push``: a tuned model onto the Hugging Face hub."""
+"""``flantune push``: uploads a tuned model to the Hugging Face hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flantune samples``: single prompts of a run, and what its models made of them."""
+"""``flantune samples``: single prompts of a run, with its models' answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flantune seen``: whether a model was taught what another tool measured."""
+"""``flantune seen``: whether a model was trained on what another tool measured."""
 
 from __future__ import annotations
 

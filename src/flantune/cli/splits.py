@@ -53,7 +53,7 @@ def command(
     from flantune.studies.split_files import SplitOptions, fragment, plan_splits, write_split
 
     loaded = load_run_file(run_file, overrides=overrides)
-    # What is left has the names of the study's own options; what was not given is as in the paper.
+    # The rest has the names of the study's own options; those not given are as in the paper.
     study_options = SplitOptions(**{name: value for name, value in chosen.items() if value})
     planned = plan_splits(loaded, kind=kind, options=study_options)
     study = planned.study

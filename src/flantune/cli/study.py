@@ -159,7 +159,7 @@ def _tell(ran: RanStudy) -> None:
 
 
 def _tell_failed(ran: RanStudy) -> None:
-    """What stopped runs, each reason once; those that only wait for another one are counted."""
+    """Prints why runs failed, each reason once; those that only wait for another run are counted."""
     reasons: dict[str, list[str]] = {}
     for one in ran.receipts:
         if one.error:

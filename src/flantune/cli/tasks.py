@@ -1,4 +1,4 @@
-"""``flantune tasks``: what tasks are, whether their rows are sound, and which of them give others away."""
+"""``flantune tasks``: the definitions of tasks, checks of their rows, and leaks between them."""
 
 from __future__ import annotations
 

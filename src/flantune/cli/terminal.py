@@ -1,9 +1,9 @@
-r"""The one door to the terminal: whatever is printed is text, and no escape sequence in data has an effect.
+r"""All output to the terminal goes through here: escape sequences in data have no effect.
 
-Labels, descriptions, columns, model names and file names are other people's. An escape sequence among them could clear
-the screen, rename the window or overwrite what an error says. So while a command runs, both output streams write every
-control character as ``\u001b``; in JSON this means the same character. Only what flantune itself colors or redraws
-passes by this door, through ``paint``, ``echo``, ``show`` and ``redraw``, which treat data in the same way.
+Labels, descriptions, columns, model names and file names come from others. An escape sequence in them could clear the
+screen, rename the window or overwrite an error message. Therefore, while a command runs, both output streams write
+every control character as ``\u001b``, which in JSON means the same character. Only flantune's own colors and redrawn
+lines bypass this, through ``paint``, ``echo``, ``show`` and ``redraw``, which treat data in the same way.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import ConsoleOptions, RenderableType, RenderResult
 
-# Control characters but tab and line feed, what turns the direction of writing, and halves of surrogate pairs, which
-# no stream can encode.
+# Control characters except tab and line feed, changes of writing direction, and lone surrogates, which no stream can
+# encode.
 _UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
 
 
 def visible(text: str) -> str:
-    r"""A text in which control characters can be seen and do nothing.
+    r"""A text with control characters made visible and ineffective.
 
     >>> visible("\x1b[2J"), visible("two\n\tlines"), visible("a\rb")
     ('\\u001b[2J', 'two\n\tlines', 'a\\u000db')
@@ -40,7 +40,7 @@ def visible(text: str) -> str:
 
 
 class Painted(str):
-    """Text with colors of flantune's own; what is data in it has been made visible."""
+    """Text with flantune's own colors; data in it has already been made safe."""
 
     __slots__ = ()
 
@@ -59,12 +59,12 @@ def echo(*pieces: str, err: bool = False) -> None:
 
 
 def tell_next(*words: object) -> None:
-    """Says which command comes next, as a shell takes it: a path with spaces stays one word."""
+    """Suggests the next command, quoted for a shell: a path with spaces stays one word."""
     click.echo(f"next: {shlex.join(map(str, words))}", err=True)
 
 
 def redraw(text: str) -> None:
-    """Writes over the line of the terminal that stderr is on; whatever is printed next begins a line of its own."""
+    """Overwrites the current line of stderr's terminal; later output starts on a new line."""
     with _live.lock:
         stream = _trusted(sys.stderr)
         stream.write(f"\r\x1b[2K{visible(text)}")
@@ -73,7 +73,7 @@ def redraw(text: str) -> None:
 
 
 def end_redrawn() -> None:
-    """Leaves the line that was written over as it is."""
+    """Keeps the overwritten line as it is."""
     with _live.lock:
         if _live.stream is not None:
             _live.stream.write("\n")
@@ -83,11 +83,11 @@ def end_redrawn() -> None:
 
 @dataclass(slots=True)
 class _Output:
-    """What both streams have last been used for.
+    """The last use of both streams.
 
     Attributes:
-        stream: The one whose last line is written over again and again, if there is one.
-        printed_at: When something was last printed on stdout, by the monotonic clock.
+        stream: The stream whose last line is being overwritten, if any.
+        printed_at: Time of the last output on stdout, by the monotonic clock.
     """
 
     lock: threading.RLock
@@ -99,12 +99,12 @@ _live = _Output(threading.RLock())
 
 
 def has_printed_since(moment: float) -> bool:
-    """Whether stdout was used after a moment of the monotonic clock: a command has begun to say what it found."""
+    """Whether stdout was used after a time of the monotonic clock, so that a command has begun to print results."""
     return _live.printed_at > moment
 
 
 def show(*tables: RenderableType) -> None:
-    """Prints tables of ``rich``, an empty line between two; without a terminal, ``COLUMNS`` or else 132 wide."""
+    """Prints ``rich`` tables, separated by empty lines; without a terminal, ``COLUMNS`` or else 132 wide."""
     from rich.console import Console
 
     stream = _ready(sys.stdout)
@@ -114,7 +114,7 @@ def show(*tables: RenderableType) -> None:
 
 
 class _VisibleTable:
-    """A table whose cells have no effect on the terminal."""
+    """A table whose cells cannot affect the terminal."""
 
     def __init__(self, table: RenderableType) -> None:
         self._table = table
@@ -129,15 +129,15 @@ class _VisibleTable:
 
 
 class _GuardedStream:
-    """An output stream that writes control characters so that they can be seen."""
+    """An output stream that makes control characters visible."""
 
     def __init__(self, stream: TextIO) -> None:
         self.trusted = stream
 
     def write(self, text: str | bytes) -> int:
-        if isinstance(text, bytes):  # click answers a shell in these
+        if isinstance(text, bytes):  # click writes shell completions as bytes
             if not text:
-                raise TypeError("text is written here")  # so it asks whether all has to be bytes
+                raise TypeError("text is written here")  # so click tries whether the stream takes bytes
             text = text.decode()
         _ready(self.trusted)
         seen = visible(text)
@@ -153,13 +153,13 @@ class _GuardedStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":  # bytes would pass by
+        if name == "buffer":  # bytes would bypass this
             raise AttributeError(name)
         return getattr(self.trusted, name)
 
 
 def _ready(stream: TextIO) -> TextIO:
-    """The stream itself, on which nothing is left half said."""
+    """The stream itself, with no unfinished line."""
     trusted = _trusted(stream)
     end_redrawn()
     if trusted is _trusted(sys.stdout):
@@ -173,7 +173,7 @@ def _trusted(stream: TextIO) -> TextIO:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, nothing but text comes out of stdout and stderr."""
+    """Within the block, stdout and stderr print only safe text."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (cast("TextIO", _GuardedStream(_trusted(stream))) for stream in before)
     try:

@@ -1,4 +1,4 @@
-"""The open-ended line: prompts, then one model after another, answers on disk."""
+"""Open-ended answers: prompts are answered by one model after another, and stored on disk."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def answer_with_models(
         out: The answers file.
         answering: How answers are written.
         batch_tokens: Array positions of a batch.
-        backend: What writes.
-        reporter: Hears how far it is.
+        backend: What generates answers.
+        reporter: Gets the progress.
 
     Returns:
-        Model → how many of the prompts it has answered now.
+        Model → how many of the prompts are answered now.
 
     Raises:
         FlantuneError: A file or model cannot be read, or two models have one name.

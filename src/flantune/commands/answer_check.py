@@ -116,12 +116,7 @@ def check_answers(
 
 
 def run_faults(file: RunFile, *, cache: Path) -> Iterator[AnswerFault]:
-    """What the tokenizer of a run file's model cannot write of its tasks; nothing where no model is named.
-
-    Args:
-        file: The run file.
-        cache: Folder for adapted examples.
-    """
+    """What the tokenizer of a run file's model cannot write of its tasks; nothing where no model is named."""
     config = file.config
     if not config.model.path or config.model.scratch is not None:
         return

@@ -1,4 +1,4 @@
-"""One model and some prompts: what it answers."""
+"""The answers of one model to some prompts."""
 
 from __future__ import annotations
 

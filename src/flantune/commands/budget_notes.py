@@ -1,4 +1,4 @@
-"""What a token budget costs, said before and after: how many prompts are shortened or left out, and what to change."""
+"""The effect of a token budget: how many prompts are shortened or left out, and what to change."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 _PROBE = 256
-# From these shares of the prompts on, a person should hear of it.
+# Shares of prompts from which on the user should be told.
 MUCH_SHORTENED = 0.25
 MUCH_DROPPED = 0.01
 
 
 def training_notes(mixture: Mixture, codec: Codec, packing: PackingSettings) -> list[str]:
-    """What happens to the first prompts of a mixture, where it is worth a warning.
+    """Warnings about what happens to the first prompts of a mixture.
 
     Raises:
-        PackingError: Not one of them can be trained on.
+        PackingError: None of them can be trained on.
     """
     count = min(_PROBE, mixture.cycle)
     prompts = list(islice((mixture[index] for index in range(count)), count))
@@ -55,13 +55,13 @@ def training_notes(mixture: Mixture, codec: Codec, packing: PackingSettings) -> 
 
 
 def _or_definition(prompts: Sequence[Prompt]) -> str:
-    """The other reason to leave a prompt out, where there are such prompts."""
+    """The other reason to leave a prompt out, if there are such prompts."""
     is_framed = any(prompt.frame is not None for prompt in prompts)
     return ", or their definitions leave no room (packing.max_input_tokens)" if is_framed else ""
 
 
 def measured_notes(measured: Sequence[Answered]) -> Iterator[str]:
-    """Exams whose questions were much shortened or left out while they were measured."""
+    """Exams whose questions were often shortened or left out."""
     shortened = [one for one in measured if one.counts.inputs_shortened > MUCH_SHORTENED * max(1, _prompts(one))]
     dropped = [one for one in measured if one.counts.prompts_dropped > MUCH_DROPPED * _prompts(one)]
     if shortened:
@@ -73,5 +73,5 @@ def measured_notes(measured: Sequence[Answered]) -> Iterator[str]:
 
 
 def _prompts(one: Answered) -> int:
-    """All prompts that were asked for, those left out included."""
+    """All requested prompts, including those left out."""
     return one.counts.prompts + one.counts.prompts_dropped

@@ -1,4 +1,4 @@
-"""Talking to a model: what was said so far, and the reply to it as it is written."""
+"""A chat with a model: the conversation so far, and the reply as it is generated."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from flantune.packing.encode import Codec
 
 Form = Literal["chat", "turns", "alone"]
-"""How a model is asked: in its chat template; with the turns as text, each with its speaker; or each message by itself,
-as the prompts of tasks are."""
+"""How messages are sent: in the chat template; as turns of plain text with speakers; or each message separately, like a
+task's prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talking:
-    """How replies are written.
+    """How replies are generated.
 
     Attributes:
-        form: How the model is asked; None: in its chat template where it has one, else each message by itself.
+        form: How the model is asked; None: in its chat template if it has one, otherwise each message separately.
         system: System message; none when empty.
-        chat_template: Another chat template than the model's own.
-        chat_thinking: Tells the chat template whether the model thinks before a reply; None: tells it nothing.
+        chat_template: A chat template instead of the model's own.
+        chat_thinking: Tells the chat template whether the model thinks before a reply; None: not set.
         max_new_tokens: Longest reply.
-        max_input_tokens: Longest conversation; of a longer one the oldest turns are left out.
+        max_input_tokens: Longest conversation; in a longer one the oldest turns are left out.
         temperature: 0 is greedy.
-        seed: Names the draws.
+        seed: Seed of sampling.
         separator: Between a message and its answer, for decoder-only models without a chat template.
     """
 
@@ -62,13 +62,13 @@ class Talk:
 
     Args:
         lm: The model; it is not changed.
-        talking: How replies are written.
+        talking: How replies are generated.
 
     Attributes:
         form: How the model is asked.
 
     Raises:
-        FlantuneError: The chat template cannot be used, or a system message has no place.
+        FlantuneError: The chat template cannot be used, or does not support a system message.
     """
 
     def __init__(self, lm: LanguageModel, talking: Talking) -> None:
@@ -93,20 +93,20 @@ class Talk:
         return self._codec.chat.notes if self._codec.chat else ()
 
     def begin_again(self) -> None:
-        """Forgets what was said."""
+        """Starts a new conversation."""
         self._said = ()
 
     def reply(self, message: str, *, heard: Callable[[str], None] | None = None) -> str:
-        """What the model says to a message; both are part of the conversation from then on.
+        """The model's reply to a message; both become part of the conversation.
 
-        A reply that is interrupted (Ctrl-C) ends there and counts as said so far.
+        An interrupted reply (Ctrl-C) ends there and is kept as far as it goes.
 
         Args:
             message: The user's words.
-            heard: Told each piece of the reply as it is written.
+            heard: Called with each piece of the reply as it is generated.
 
         Raises:
-            EvaluationError: Nothing of the message's words would be left within ``max_input_tokens``.
+            EvaluationError: Nothing of the message would be left within ``max_input_tokens``.
         """
         said = (*self._said, Turn("user", message))
         (encoded,) = self._codec.encode_prompts([self._prompt(said)], continuations="none")
@@ -125,7 +125,7 @@ class Talk:
             text = written.text
         except KeyboardInterrupt:
             text = "".join(pieces)
-        # A chat template may refuse an empty turn: a reply of nothing is not part of what was said.
+        # A chat template may refuse an empty turn, so an empty reply is not kept.
         self._said = (*said, Turn("assistant", text.strip())) if text.strip() else self._said
         return text
 

@@ -1,4 +1,4 @@
-"""Everything that can be known of a run before it trains: files, rows, templates, folds, mixture, lengths, cost."""
+"""Everything that can be checked before a run trains: files, rows, templates, folds, mixture, lengths, cost."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from flantune.commands.check_data import (
     Rows,
     absent_splits,
     error_found,
+    missing_found,
     missing_shares,
     read_rows,
 )
@@ -42,7 +43,6 @@ from flantune.mixture.portions import training_styles
 from flantune.mixture.sheet import mixture_sheet
 from flantune.models.devices import HERE, parse_devices
 from flantune.packing.stream import PromptStream
-from flantune.report.numbers import plural
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.licences import licence_use
 from flantune.tasks.load import folder_notes, load_tasks
@@ -60,13 +60,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedFold:
-    """Who is trained on and who is measured in a fold.
+    """Which tasks are trained on and measured in a fold.
 
     Attributes:
-        held_out: What is held out; empty where nothing is.
+        held_out: What is held out; empty if nothing is.
         train: Names of the tasks trained on.
         unseen: Names of those measured.
-        excluded: How many are neither.
+        excluded: Number of the other tasks.
     """
 
     held_out: tuple[str, ...]
@@ -77,12 +77,12 @@ class CheckedFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskShare:
-    """A task's place in the mixture.
+    """A task's share in the mixture.
 
     Attributes:
-        part: The part of the mixture it is drawn in; empty where there is one.
-        share: Of all draws.
-        rows: Training rows it has.
+        part: The part of the mixture it is drawn in; empty without parts.
+        share: Share of all draws.
+        rows: Number of training rows.
         epochs: How often each of the rows in use is seen in the whole run.
     """
 
@@ -97,20 +97,20 @@ class TaskShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCheck:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-        tasks: How many tasks the run file asks for.
+        tasks: Number of tasks in the run file.
         left_out: Reason → how many tasks ``data.licences`` and ``data.languages`` leave out.
-        rows: Of each task: what its rows are like.
-        missing: Tasks without data, and how much of the mixture they are at most.
+        rows: The state of each task's rows.
+        missing: Tasks without data, and their largest possible share of the mixture.
         folds: All folds.
-        mixture: The shares in the fold that was looked at, the largest first.
+        mixture: The shares in the checked fold, the largest first.
         licences: Use → share of the draws.
-        overlapping: Of each measured task: test rows, and those that overlap with training; None: not looked for.
-        lengths: What tokens prompts have; None where there is no tokenizer.
-        cost: What the run takes; None where there is no model.
-        found: What is wrong, the worst first.
+        overlapping: For each measured task, test rows and those that overlap with training; None: not checked.
+        lengths: Lengths of prompts in tokens; None without a tokenizer.
+        cost: The cost of the run; None without a model.
+        found: The findings, the worst first.
     """
 
     name: str
@@ -128,11 +128,11 @@ class RunCheck:
 
     @property
     def errors(self) -> int:
-        """How many things a run would stop at."""
+        """The number of things that would stop a run."""
         return sum(one.severity == "error" for one in self.found)
 
     def to_json(self) -> dict[str, Any]:
-        """The check as JSON-able values."""
+        """The check as JSON values."""
         return {**asdict(self), "errors": self.errors}
 
 
@@ -146,19 +146,19 @@ def check_run_file(
     folder: Path | None = None,
     reporter: Reporter | None = None,
 ) -> RunCheck:
-    """What would stop a run, what it would leave out, and what it costs; nothing is trained and no weight is read.
+    """What would stop a run, what it would leave out, and its cost; nothing is trained and no weights are read.
 
     Args:
         file: The run file.
         cache: Folder for adapted examples, unless the run file names one; a run finds them there.
-        fold: The fold whose mixture, lengths and cost are looked at.
-        contamination: Compare test rows with training rows, too, which reads all of them.
-        device: What it will run on, for the hours; see ``estimate.estimate_run``.
-        folder: The run folder, which may hold another run; None: nobody has said which it will be.
-        reporter: Shown the progress.
+        fold: The fold whose mixture, lengths and cost are checked.
+        contamination: Also compare test rows with training rows, which reads all of them.
+        device: The device it will run on, for the hours; see ``estimate.estimate_run``.
+        folder: The run folder, which may belong to another run; None: unknown.
+        reporter: Gets the progress.
 
     Raises:
-        FlantuneError: The tasks cannot be told from the run file: there is nothing to check.
+        FlantuneError: The tasks cannot be determined from the run file, so there is nothing to check.
     """
     told, config = reporter or Silent(), file.config
     if device not in ("", HERE):  # before anything is read
@@ -185,7 +185,7 @@ def check_run_file(
     found += [
         *_suite_faults(config, prepared, splits),
         *looked.found,
-        *_missing(missing, is_error=config.data.missing == "error"),
+        *missing_found(missing, is_error=config.data.missing == "error"),
     ]
     uses: Counter[str] = Counter()
     for one in looked.mixture:
@@ -210,7 +210,7 @@ _SEVERITIES = ("error", "warning", "note")
 
 
 def _worst_first(found: Sequence[Found]) -> tuple[Found, ...]:
-    """Each fault once, however many looks came upon it."""
+    """Each fault once, even if several checks found it."""
     once: dict[str, Found] = {}
     for one in found:
         once.setdefault(one.text, one)
@@ -259,7 +259,7 @@ def _chosen(
     fold: int,
     found: list[Found],
 ) -> FoldTasks | None:
-    """The fold whose mixture is looked at; None where it cannot be made, which is said already."""
+    """The fold whose mixture is checked; None if it cannot be made, which is already reported."""
     try:
         return numbered_split(config, [one.task for one in prepared], fold)
     except FlantuneError as error:
@@ -280,7 +280,7 @@ def _checked(split: FoldTasks) -> CheckedFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FoldCheck:
-    """What one fold's mixture and model are like; see ``RunCheck``."""
+    """The check of one fold's mixture and model; see ``RunCheck``."""
 
     mixture: tuple[TaskShare, ...] = ()
     overlapping: Mapping[str, tuple[int, int]] | None = None
@@ -291,7 +291,7 @@ class _FoldCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Ways:
-    """What is looked at, and how closely."""
+    """What is checked, and how thoroughly."""
 
     config: RunConfig
     prepared: Sequence[PreparedTask]
@@ -332,7 +332,7 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
 
 
 def _tokens(ways: _Ways, split: FoldTasks, mixture: Mixture, found: list[Found]) -> tuple[Lengths, RunCost]:
-    """Lengths and cost; what the tokenizer cannot write and what does not fit is noted.
+    """Lengths and cost; what the tokenizer cannot represent and what does not fit is recorded.
 
     Raises:
         FlantuneError: The model's tokenizer or configuration cannot be read, or no prompt fits.
@@ -368,7 +368,7 @@ def _tokens(ways: _Ways, split: FoldTasks, mixture: Mixture, found: list[Found])
 
 
 def _shares(mixture: Mixture, *, draws: int) -> tuple[TaskShare, ...]:
-    """Each task's place in the mixture, the largest first."""
+    """Each task's share in the mixture, the largest first."""
     shares = (
         TaskShare(
             task=one.task.name,
@@ -393,16 +393,3 @@ def _overlaps(overlapping: Mapping[str, tuple[int, int]]) -> Iterator[Found]:
                 text=f"{task}: {dirty:,} of {rows:,} test rows overlap with training rows",
                 hint="`flantune contamination RUN_FILE --clean clean.json` writes a filter; [data] clean takes it",
             )
-
-
-def _missing(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
-    if missing:
-        share, have = sum(one.share for one in missing), "has" if len(missing) == 1 else "have"
-        yield Found(
-            severity="error" if is_error else "warning",
-            about="data",
-            text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
-            hint='get their data, or set data.missing = "skip" to continue without them'
-            if is_error
-            else "the run continues without them; the others take their share",
-        )

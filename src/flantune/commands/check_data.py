@@ -1,4 +1,4 @@
-"""The first half of ``flantune check``: what every task's rows and templates are like, and which tasks have no data."""
+"""The first half of ``flantune check``: the state of every task's rows and templates, and tasks without data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flantune.errors import FlantuneError, MissingDataError
 from flantune.mixture.portions import lay_out
 from flantune.mixture.proportions import parts_of
 from flantune.prompts.lint import lint_task
+from flantune.report.numbers import plural
 from flantune.tasks.prepare import prepare_task
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ _LINTED_ROWS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Something that is wrong, or worth knowing.
+    """A finding.
 
     Attributes:
-        severity: A run stops at an error; a warning is worth a look; a note is for information.
-        about: What it is about: data, templates, holdout, mixture, tokenizer, lengths, contamination or model.
-        text: What it is.
+        severity: An error would stop a run; a warning should be checked; a note is for information.
+        about: Its subject: data, templates, holdout, mixture, tokenizer, lengths, contamination or model.
+        text: The finding in words.
         hint: What to do about it.
-        rule: The linter's rule, of which other tasks may break the same; empty for all else.
+        rule: The linter's rule, which other tasks may break too; otherwise empty.
     """
 
     severity: Literal["error", "warning", "note"]
@@ -49,13 +50,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """What one task's data are like.
+    """The state of one task's data.
 
     Attributes:
         kept: Examples of each split.
-        bad: Rows that are none, by reason.
+        bad: Bad rows, by reason.
         absent: Splits without data, with the reason.
-        found: What is wrong with its rows and templates.
+        found: Findings about its rows and templates.
     """
 
     task: str
@@ -70,8 +71,8 @@ class MissingTask:
     """A task without data.
 
     Attributes:
-        reason: Why there are none, and how to get them by hand where nobody can fetch them.
-        share: Of the mixture, if it had as many rows as a task can have a share for; 0 where it is not trained on.
+        reason: Why there is none, and how to get it if it cannot be downloaded automatically.
+        share: Its share of the mixture, if it had enough rows for the largest share; 0 if it is not trained on.
     """
 
     task: str
@@ -82,10 +83,10 @@ class MissingTask:
 def read_rows(
     tasks: Sequence[Task], config: RunConfig, *, cache: Path, told: Reporter
 ) -> tuple[list[PreparedTask], tuple[Rows, ...], dict[str, str]]:
-    """Every task's rows, as a run reads them, but for all tasks at once.
+    """Reads every task's rows like a run, but for all tasks.
 
     Returns:
-        The tasks that a run could use; what all others and these are like; and the reasons of those without data.
+        The tasks that a run could use; the state of all tasks' rows; and why some have no data.
     """
     prepared: list[PreparedTask] = []
     rows: list[Rows] = []
@@ -109,7 +110,7 @@ def read_rows(
 
 
 def absent_splits(rows: Sequence[Rows]) -> Iterator[Found]:
-    """Splits that a run stops at, since their data is not there and nothing may be left out."""
+    """Splits that would stop a run because their data is missing and nothing may be skipped."""
     for one in rows:
         for role, reason in one.absent.items():
             said, _, hint = reason.partition("\nhint: ")
@@ -124,7 +125,7 @@ def absent_splits(rows: Sequence[Rows]) -> Iterator[Found]:
 
 
 def error_found(about: str, error: FlantuneError) -> Found:
-    """What a run would stop at."""
+    """An error that would stop a run."""
     text = f"{error.where}: {error.message}" if error.where else error.message
     return Found(severity="error", about=about, text=text, hint=error.hint)
 
@@ -147,7 +148,7 @@ def _rows(one: PreparedTask) -> Rows:
 
 
 def _of_linter(finding: Finding) -> Found:
-    # The linter's errors spoil prompts; a run does not stop at them.
+    # The linter's errors spoil prompts, but do not stop a run.
     return Found(
         severity="warning",
         about="templates",
@@ -160,14 +161,14 @@ def _of_linter(finding: Finding) -> Found:
 def missing_shares(
     tasks: Sequence[Task], reasons: Mapping[str, str], prepared: Sequence[PreparedTask], *, config: RunConfig, fold: int
 ) -> tuple[MissingTask, ...]:
-    """How much of a fold's mixture the tasks without data are, at most: nobody knows how many rows they have.
+    """The largest possible share of tasks without data in a fold's mixture, since their number of rows is unknown.
 
     Args:
         tasks: All tasks of the run.
         reasons: Those without data, with the reason.
         prepared: Those with data.
         config: The run.
-        fold: Which fold's mixture.
+        fold: The fold whose mixture is considered.
     """
     if not reasons:
         return ()
@@ -184,7 +185,7 @@ def missing_shares(
     ]
     share: Counter[str] = Counter()
     if assumed:
-        # Nobody reads a row of them, so that a range will do for a store.
+        # None of their rows is read, so a range works as a store.
         stores: Any = assumed
         for portion in lay_out(stores, seed=config.seed, settings=config.mixture, prompts=config.prompts):
             share[portion.task.name] += portion.share  # type: ignore[assignment] # shares add up like counts
@@ -193,16 +194,30 @@ def missing_shares(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Assumed:
-    """A task of so many rows, none of which is ever read."""
+    """A task with this number of rows, none of which is ever read."""
 
     task: Task
     stores: Mapping[SplitRole, range]
 
 
 def _caps(settings: MixtureSettings) -> Iterator[int]:
-    """Every number of rows from which a task counts for no more, in any part."""
+    """The number of rows beyond which a task's share no longer grows, in any part."""
     todo: list[MixtureSettings | PartSettings] = [settings, *parts_of(settings).values()]
     while todo:
         part = todo.pop()
         yield from (cap for cap in (part.max_rate, part.max_examples) if cap)
         todo += part.parts.values()
+
+
+def missing_found(missing: Sequence[MissingTask], *, is_error: bool) -> Iterator[Found]:
+    """What tasks without data come to: an error, or a warning where the run goes on without them."""
+    if missing:
+        share, have = sum(one.share for one in missing), "has" if len(missing) == 1 else "have"
+        yield Found(
+            severity="error" if is_error else "warning",
+            about="data",
+            text=f"{plural(len(missing), 'task')} {have} no data, at most {share:.1%} of the mixture",
+            hint='get their data, or set data.missing = "skip" to continue without them'
+            if is_error
+            else "the run continues without them; the others take their share",
+        )

@@ -1,4 +1,4 @@
-"""What tokens the first prompts of a mixture have."""
+"""The lengths in tokens of the first prompts of a mixture."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LOOKED_AT = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the first prompts of a mixture, as the model reads them.
+    """Lengths in tokens of the first prompts of a mixture, for the model.
 
     Attributes:
-        prompts: How many were looked at.
+        prompts: Number of prompts.
         inputs, targets: Median, 95th percentile and largest number of tokens.
         shortened: Share of prompts whose inputs are cut.
         left_out: Share of prompts whose target is too long.
-        exemplars_dropped: Solved examples left out for want of room, a prompt.
+        exemplars_dropped: Exemplars left out for lack of room, per prompt.
     """
 
     prompts: int
@@ -37,7 +37,7 @@ class Lengths:
 
 
 def look_at_lengths(stream: PromptStream) -> Lengths:
-    """What tokens the first prompts have."""
+    """The lengths of the first prompts."""
     draws = stream.draws(0, LOOKED_AT)
     counts = sum((draw.counts for draw in draws), Counts())
     kept = [draw.prompt for draw in draws if draw.prompt is not None]

@@ -1,4 +1,4 @@
-"""What ``flantune check`` found, as lines for a terminal: a page however many tasks there are."""
+"""The findings of ``flantune check`` as lines for a terminal: one page for any number of tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTED = 12
 
 
 def check_lines(check: RunCheck) -> Iterator[str]:
-    """The facts, then what is wrong, the worst first, then the sum of it."""
+    """The facts, then the findings, the worst first, then a summary."""
     for about, text in _facts(check):
         yield f"{about:14} {text}"
     for severity in ("error", "warning", "note"):
@@ -35,7 +35,7 @@ def check_lines(check: RunCheck) -> Iterator[str]:
 
 
 def _alike(found: Sequence[Found]) -> list[list[Found]]:
-    """What breaks one rule of the linter together; all else by itself."""
+    """Findings of one rule of the linter together; all others separately."""
     groups: dict[object, list[Found]] = {}
     for number, one in enumerate(found):
         groups.setdefault(one.rule or number, []).append(one)

@@ -1,4 +1,4 @@
-"""What a run would stop at as it starts, beside its rows: libraries, device, weights, names, folds, the run folder."""
+"""What would stop a run at its start, besides its rows: libraries, device, weights, names, folds, the run folder."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def start_faults(
     *,
     folder: Path | None,
 ) -> Iterator[Found]:
-    """Everything of this kind, each by itself, so that one fault hides no other.
+    """All such faults, checked separately, so that one does not hide another.
 
     Args:
         file: The run file.
         tasks: Its tasks.
         prepared: Those with data.
         splits: The folds that can be made.
-        folder: The run folder; None: nobody has said which.
+        folder: The run folder; None: unknown.
     """
     config = file.config
     looks: list[tuple[str, Callable[[], object]]] = [
@@ -66,12 +66,12 @@ def start_faults(
 
 
 def _check_model(settings: ModelSettings) -> None:
-    """Raises ModelError where there is no model, where its weights cannot be read, or what adapts it is not there."""
+    """Raises ModelError if there is no model, its weights cannot be read, or what its adapter needs is missing."""
     if settings.adapter != "none":
         require_peft()
     if settings.scratch is not None:
         return
-    # Without the config: whoever reads the tokenizer says that it is not there.
+    # Without the config, reading the tokenizer reports that it is missing.
     require_path(settings, wanted="")
     if is_adapter_folder(settings.path):
         require_peft()
@@ -80,7 +80,7 @@ def _check_model(settings: ModelSettings) -> None:
 
 
 def _check_taught(config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
-    """Raises ConfigError where a fold has nothing to train on, or no dev rows to choose weights by."""
+    """Raises ConfigError if a fold has nothing to train on, or no dev rows to choose weights by."""
     taught = trained_tasks(config, prepared, split)
     if not taught:
         if not split.held_out:

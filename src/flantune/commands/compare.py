@@ -17,31 +17,31 @@ from flantune.runs.folder import RunFolder, short_names
 from flantune.settings.json_file import plain
 
 Judge = Literal["difference", "lower-end", "upper-end"]
-"""What of a difference is held against a limit: itself, or an end of its interval."""
+"""What is compared with a limit: the difference itself, or an end of its interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A model as a user names it: a folder, and after a colon which model of it."""
+    """A model as a user names it: a folder, and after a colon the model in it."""
 
     folder: Path
     model: str = ""
 
     @property
     def is_evaluation(self) -> bool:
-        """Whether the folder is that of an evaluation, which has no settings of a run."""
+        """Whether the folder is an evaluation's, which has no settings of a run."""
         folder = RunFolder(self.folder)
         return folder.results.is_file() and not folder.kept_settings.is_file()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One difference that a limit is held against.
+    """One difference that is compared with a limit.
 
     Attributes:
         name: What was measured: all clusters, or a benchmark.
         difference: The second model minus the first.
-        is_passed: It is not below the limit; True without one.
+        is_passed: Whether it is not below the limit; True without one.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Judged:
 
 
 def named(text: str) -> Named:
-    """A folder, or a folder and a model of it: "runs/new", or "runs/new:base".
+    """A folder, or a folder and a model in it: "runs/new", or "runs/new:base".
 
     Raises:
         ConfigError: There is no such folder.
@@ -66,10 +66,10 @@ def named(text: str) -> Named:
 
 
 def compare(first: Named, second: Named) -> Comparison:
-    """The second model against the first.
+    """Compares the second model with the first.
 
-    Two runs are compared task by task from their stored samples. Two models of one evaluation were compared there, and
-    their part of its results is taken.
+    Two runs are compared task by task from their stored samples. For two models of one evaluation, their part of its
+    results is used.
 
     Raises:
         ConfigError: The two folders do not go together, or there is no such model.
@@ -84,16 +84,16 @@ def compare(first: Named, second: Named) -> Comparison:
 
 
 def judge(results: Results, *, limit: float | None, by: Judge = "difference") -> tuple[Judged, ...]:
-    """The differences that a comparison comes to: over all clusters, and of each benchmark.
+    """The differences of a comparison: over all clusters, and for each benchmark.
 
     Args:
         results: Two models' scores.
         limit: The least difference that passes, in points; None: everything passes.
-        by: What of a difference must not be below it. The lower end asks for evidence that nothing was lost; the upper
-            end fails only what is surely below.
+        by: What must not be below the limit. The lower end requires evidence that nothing was lost; the upper end only
+            fails what is clearly below.
 
     Raises:
-        EvaluationError: There is a limit, and nothing to hold against it.
+        EvaluationError: There is a limit, but nothing to compare with it.
     """
     judged = tuple(_judged(results, limit=limit, by=by))
     if limit is not None and not judged:
@@ -145,7 +145,7 @@ def _both(first: Named, second: Named) -> str:
 
 
 def _names(each: Sequence[Named]) -> list[str]:
-    """What models are called in tables: by their folder's name, in full where two folders have one name."""
+    """Names of models in tables: their folder's name, or the full path if two folders have the same name."""
     folders = short_names([one.folder for one in each])
     names = [f"{name}:{one.model}" if one.model else name for name, one in zip(folders, each, strict=True)]
     if len(set(names)) < len(names):
@@ -183,7 +183,7 @@ def _of_evaluation(first: Named, second: Named) -> Results:
 
 
 def _two_models(results: Results, second: str) -> Results:
-    """The first model and one later one, of results of many."""
+    """The first model and one later one, from results of many."""
     kept = {results.names[0], second}
     others = set(results.names) - kept
     values = _without(results.model_dump(by_alias=True), others)
@@ -192,7 +192,7 @@ def _two_models(results: Results, second: str) -> Results:
 
 
 def _without(value: Any, models: set[str]) -> Any:
-    """A value but for what it says of some models, wherever that is kept by their names."""
+    """A value without its entries about some models, wherever entries are stored by their names."""
     if isinstance(value, dict):
         return {
             key: {name: _without(inner, models) for name, inner in found.items() if name not in models}

@@ -1,4 +1,4 @@
-"""What a run takes, in a few lines for a terminal."""
+"""The cost of a run, in a few lines for a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def cost_lines(cost: RunCost) -> Iterator[tuple[str, str]]:
-    """What a line is about, and the line."""
+    """The label of each line, and the line."""
     batch = f"{cost.prompts_a_step:,.1f} prompts a step, {cost.fill:.0%} of its positions filled"
     folds = f" in each of {cost.folds:,} folds" if cost.folds > 1 else ""
     yield "steps", f"{cost.steps:,} steps{folds}, {batch}: {cost.draws:,} prompts{folds and ' each'}"
@@ -45,7 +45,7 @@ def _memory(cost: RunCost) -> str:
 
 
 def size_text(size: float) -> str:
-    """Bytes for a person.
+    """Bytes in readable form.
 
     >>> size_text(23_456_789), size_text(1.5e10)
     ('23 MB', '15.0 GB')
@@ -67,7 +67,7 @@ def _speed(speed: Speed) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for a person.
+    """A time in readable form.
 
     >>> duration(0.02), duration(40), duration(600), duration(216_000)
     ('under 1 s', '40 s', '10 min', '60.0 h')

@@ -1,4 +1,4 @@
-"""What a run file would take: its tasks, mixture and questions are looked at, and the cost model does the rest."""
+"""The cost of a run file: from its tasks, mixture and questions, by the cost model."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _BATCHES = 4
 def estimate_run(
     file: RunFile, *, cache: Path, device: str = "", speed: Speed | None = None, reporter: Reporter | None = None
 ) -> RunCost:
-    """What a whole run takes; nothing is trained, and no weight is read.
+    """The cost of a whole run; nothing is trained, and no weights are read.
 
     Args:
         file: The run file.
         cache: Folder for adapted examples, unless the run file names one.
-        device: "here" tries this machine; else devices by name, such as "h100:8"; empty: no time.
-        speed: What is known of the device already, say from another arm with the same model.
-        reporter: Told what is looked at.
+        device: "here" measures this machine; otherwise named devices, such as "h100:8"; empty: no time.
+        speed: The device's speed, if already known, say from another arm with the same model.
+        reporter: Gets the progress.
 
     Raises:
-        FlantuneError: What the run itself would stop at.
+        FlantuneError: Anything that would stop the run itself.
     """
     config = file.config
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
@@ -72,7 +72,7 @@ def estimate_run(
 def estimate_cost(
     looked: Looked, *, device: str = "", speed: Speed | None = None, reporter: Reporter | None = None
 ) -> RunCost:
-    """The cost of a run that was looked at; see ``estimate_run``.
+    """The cost of an inspected run; see ``estimate_run``.
 
     Raises:
         ModelError: There is no such model.
@@ -151,13 +151,13 @@ def _size(looked: Looked) -> ModelSize:
 
 
 def _side_by_side(looked: Looked, asked: Sequence[AskedTask]) -> float:
-    """How many answers are written side by side, by the room of a batch."""
+    """How many answers are generated together, by the size of a batch."""
     questions, tokens = sum(task.questions for task in asked), sum(task.read + task.longest for task in asked)
     return looked.config.evaluation.batch_tokens * questions / max(1, tokens)
 
 
 def _tried(looked: Looked, told: Reporter) -> tuple[Speed | None, tuple[str, ...]]:
-    """This machine's speed; None with the reason where that cannot be tried."""
+    """This machine's speed; None, with the reason, if it cannot be measured."""
     told.stage("try this machine")
     try:
         return rehearse(looked), ()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What one model answered."""
+    """One model's answers."""
 
     candidate: Candidate
     measured: MeasuredModel
@@ -50,13 +50,13 @@ class _Asked:
 def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) -> Results:
     """Measures models on benchmarks and tasks, and writes ``results.json``, samples, report and manifest.
 
-    Existing answers of the same model under the same protocol are reused, so a killed call resumes where it stopped.
-    Nothing is loaded before it is checked that no model would be measured on what it was trained on. Under ``torchrun``
-    all processes make this call and share the work; the first one writes, and all return the results, which are the
-    same for any number of processes.
+    Existing answers of the same model with the same protocol are reused, so an interrupted call resumes where it
+    stopped. Before anything is loaded, it is checked that no model would be measured on its training data. Under
+    ``torchrun`` all processes make this call and share the work; the first one writes, and all return the results,
+    which are the same for any number of processes.
 
     Raises:
-        LeakError: A model was trained on what is to be measured, and ``allow_seen`` is false.
+        LeakError: A model was trained on something to be measured, and ``allow_seen`` is false.
         ConfigError: There is nothing to measure, or settings cannot be combined.
         flantune.errors.FlantuneError: Data is missing, a model cannot be loaded or asked.
     """
@@ -86,7 +86,7 @@ def evaluate(request: EvaluationRequest, *, reporter: Reporter | None = None) ->
 
 
 def folder_for(models: Sequence[str]) -> Path:
-    """Where an evaluation of these models goes unless told.
+    """The default folder of an evaluation of these models.
 
     >>> folder_for(["runs/first/folds/nli/model", "base/model"]).as_posix()
     'evaluations/nli+base'
@@ -100,7 +100,7 @@ def folder_for(models: Sequence[str]) -> Path:
 def _within_budget(
     models: Sequence[Candidate], questions: ChosenExams, request: EvaluationRequest, told: Reporter, watch: Stopwatch
 ) -> ChosenExams:
-    """The questions worth asking; those of the pilot are answered then, and are not asked again."""
+    """The questions within the budget; those of the pilot are then answered and not asked again."""
     folder = request.out / "pilot"
 
     def ask_pilot(few: ChosenExams) -> list[tuple[Graded, ...]]:
@@ -178,7 +178,7 @@ def _ask_model(
 
 
 def _check_asked(session: Session, questions: ChosenExams, request: EvaluationRequest, told: Reporter) -> None:
-    """What the chat template, and a tokenizer that cannot write the answers of tasks, make of the questions."""
+    """Notes on the chat template, and on answers of tasks that the tokenizer cannot represent."""
     from flantune.commands.answer_check import check_answers
     from flantune.commands.plan import make_codec
 
@@ -203,7 +203,7 @@ def _graded(model: Candidate, session: Session, answered: Answered) -> Graded:
 
 
 def _unwritable(answered: Sequence[Answered]) -> Iterator[str]:
-    """Which of the benchmarks' options the tokenizer cannot write; they are asked all the same."""
+    """Options of benchmarks that the tokenizer cannot represent; they are asked all the same."""
     for found in answered:
         key, counts = found.exam.key, found.counts
         if found.exam.score and counts.options_alike:
@@ -249,7 +249,7 @@ def _write(
 
 
 def _browser(request: EvaluationRequest, questions: ChosenExams, found: Results) -> Browser:
-    """Questions of every part and task to look at, in the order of the tables."""
+    """Questions of every part and task for the sample browser, in the order of the tables."""
     from flantune.report.samples import asked_exam, collect_samples
 
     folders = {name: RunFolder(request.out).asked(name) for name in found.names}

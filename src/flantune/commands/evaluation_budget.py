@@ -1,4 +1,4 @@
-"""``flantune evaluate --budget``: as many questions as it takes to find a difference of so many points."""
+"""``flantune evaluate --budget``: only as many questions as needed to detect a difference of so many points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flantune.evaluation.statistics.grades import Graded
 
 AskPilot = Callable[["ChosenExams"], Sequence[Sequence["Graded"]]]
-"""Asks every model a few of the questions; the answers of each, exam by exam."""
+"""Asks every model a few of the questions; returns each model's answers, exam by exam."""
 
 
 def within_budget(
@@ -28,19 +28,19 @@ def within_budget(
     seed: int,
     note: Callable[[str], None] = lambda _: None,
 ) -> ChosenExams:
-    """The questions that are worth asking for a wanted precision, drawn at random.
+    """The questions needed for a given precision, drawn at random.
 
-    A few questions of each exam are asked first. They tell how much rows and templates differ in what is compared: the
-    models, or the score of the only one. Then each reported mean (a benchmark's, that over the tasks' clusters) gets
-    the cheapest draw by which a true difference of so many points is found four times in five.
+    A few questions of each exam are asked first. They show how much rows and templates differ in what is compared: the
+    models, or the score of a single one. Then each reported mean (a benchmark's, or over the tasks' clusters) gets the
+    cheapest draw with which a true difference of that many points is detected with 80% power.
 
     Args:
-        questions: All that could be asked.
+        questions: All possible questions.
         ask_pilot: Asks the models.
-        points: The difference that is to be found, in points of a hundred.
+        points: The difference to detect, in points.
         confidence: Level of the intervals.
-        seed: Names the draw.
-        note: Told what is asked, and where not even all questions are precise enough.
+        seed: Seed of the draw.
+        note: Called with what is asked, and with means for which even all questions are not precise enough.
     """
     exams = questions.exams
     matrices = [matrix_of(exam) for exam in exams]
@@ -73,5 +73,5 @@ def within_budget(
 
 
 def _drawn(exams: Sequence[Exam], drawn: Sequence[Exam]) -> tuple[Exam, ...]:
-    """The drawn exams; one that has nothing to draw from stays as it is, and is refused when it is asked."""
+    """The drawn exams; one without questions is unchanged, and is refused when it is asked."""
     return tuple(draw if len(draw.questions) else exam for exam, draw in zip(exams, drawn, strict=True))

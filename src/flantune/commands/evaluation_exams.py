@@ -1,4 +1,4 @@
-"""The exams of an evaluation: benchmarks, task files of the harness and tasks, read before any model is."""
+"""The exams of an evaluation: benchmarks, harness files and tasks, read before any model is loaded."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenExams:
-    """What is to be measured.
+    """What to measure.
 
     Attributes:
-        exams: Everything that is asked: benchmarks, the harness's tasks, tasks in flantune's own form.
+        exams: All exams: benchmarks, the harness's tasks, tasks in flantune's own format.
         missing: Exams without data.
-        harness: What more is known of the harness's tasks.
-        prepared: What more is known of tasks in flantune's own form.
+        harness: More about the harness's tasks.
+        prepared: More about tasks in flantune's own format.
     """
 
     exams: tuple[Exam, ...]
@@ -40,7 +40,7 @@ class ChosenExams:
 
 
 def read_exams(request: EvaluationRequest) -> ChosenExams:
-    """Reads all that is asked for.
+    """Reads all requested exams.
 
     Raises:
         ConfigError: There is nothing to measure, or it cannot be combined with other settings.
@@ -103,10 +103,10 @@ def _tasks(request: EvaluationRequest) -> tuple[tuple[PreparedTask, ...], tuple[
 
 
 def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
-    """Exams of one score are averaged, so a benchmark and a harness task must not share one.
+    """Exams with the same score name are averaged, so a benchmark and a harness task must not share one.
 
     Raises:
-        ConfigError: Two share a score's name.
+        ConfigError: Two share a name.
     """
     taken = {exam.score for exam in exams}
     for one in harness:
@@ -117,7 +117,7 @@ def _check_names(exams: Sequence[Exam], harness: Sequence[HarnessExam]) -> None:
 
 
 def notes_of(exams: Sequence[Exam]) -> Iterator[str]:
-    """How the exams differ from what their authors do, each point once."""
+    """How the exams differ from their authors' procedure, each point once."""
     named: dict[str, list[str]] = {}
     for exam in exams:
         for note in exam.notes:

@@ -1,4 +1,4 @@
-"""What ``flantune evaluate`` is asked to do, and which requests contradict themselves."""
+"""The request of ``flantune evaluate``, and checks for contradictions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class EvaluationRequest:
 
     Attributes:
         models: Folders or hub ids; the others are compared with the first.
-        out: Where everything goes.
+        out: Folder for everything.
         suites: Benchmarks by name (``flantune.suites.catalog.names()``).
         harness: Task files of lm-evaluation-harness.
         trust_task_code: Run the Python functions that those files name, in a sandboxed process.
         harness_out: Also write results and samples as lm-evaluation-harness does, into this folder.
-        data: Tasks in flantune's own form; None: none.
+        data: Tasks in flantune's own format; None: none.
         protocol: The scoring protocol for all; None: each benchmark's own (flan2022, natural_instructions, lm_eval
             for harness files), and flan2021 for tasks.
         root: Folder of benchmarks' data; see ``SuiteData``.
@@ -89,7 +89,7 @@ class EvaluationRequest:
         return ModelSettings.model_validate({"path": path, **values})
 
     def protocol_of(self, own: ProtocolName) -> ScoringProtocol:
-        """How a benchmark or task with this protocol of its own is scored."""
+        """How a benchmark or task with this protocol is scored."""
         preset = PRESETS[self.protocol or own]
         return replace(
             preset,
@@ -100,12 +100,12 @@ class EvaluationRequest:
 
     @property
     def harness_protocol(self) -> ScoringProtocol:
-        """How harness files are scored: they say themselves what options are ranked by."""
+        """How harness files are scored; they define themselves what options are ranked by."""
         return PRESETS[self.protocol or "lm_eval"]
 
     @property
     def task_settings(self) -> EvaluationSettings:
-        """How tasks in flantune's own form are asked."""
+        """How tasks in flantune's own format are asked."""
         own = self.protocol_of("flan2021")
         values = {
             "protocol": own.name,
@@ -122,7 +122,7 @@ class EvaluationRequest:
 
     @property
     def drawn(self) -> tuple[int, float]:
-        """How many answers are drawn where they can be voted on, and at what temperature."""
+        """The number of sampled answers if they can be voted on, and the temperature."""
         default = _SAMPLING_TEMPERATURE if self.answers_each > 1 else 0.0
         return self.answers_each, default if self.temperature is None else self.temperature
 
@@ -131,7 +131,7 @@ def check_request(request: EvaluationRequest) -> None:
     """Raises an error for settings that contradict each other, before anything is read.
 
     Raises:
-        ConfigError: A model is not there, or settings contradict each other.
+        ConfigError: A model does not exist, or settings contradict each other.
     """
     for path in request.models:
         _check_model(path)
@@ -163,7 +163,7 @@ def check_request(request: EvaluationRequest) -> None:
 
 
 def _check_model(path: str) -> None:
-    """Finds a wrong path before an hour is spent on the model named before it."""
+    """Detects a wrong path before an hour is spent on an earlier model."""
     folder = Path(path)
     if folder.is_dir():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -175,7 +175,7 @@ def _check_model(path: str) -> None:
 
 
 def check_drawn(request: EvaluationRequest, exams: Sequence[Exam]) -> None:
-    """Makes sure that there is something to draw answers to.
+    """Makes sure that there is something to sample answers for.
 
     Raises:
         ConfigError: Nothing can be voted on.

@@ -37,10 +37,10 @@ class Exported:
     """A written file.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         rows: Rows written.
-        skipped: Tasks left out for want of data, with the reason.
-        licences: Licence → rows under it; the empty string where none is stated.
+        skipped: Tasks left out for lack of data, with the reason.
+        licences: Licence → rows under it; empty text if none is stated.
     """
 
     path: Path
@@ -62,22 +62,23 @@ def export(
 ) -> Exported:
     """Writes training prompts of a fold, in the order in which a run would draw them.
 
-    Draws are streamed, so memory does not grow with ``count``; the file appears under its name when it is whole. A
-    run file without folds exports all its tasks. ``<eos>`` in a separator stays as it is.
+    Draws are streamed, so memory does not grow with ``count``; the file gets its final name when it is complete. A run
+    file without folds exports all its tasks. ``<eos>`` in a separator is kept.
 
     Args:
-        file: The run file; its model is not looked at.
+        file: The run file; its model is not used.
         path: The file to write.
-        count: Draws to write; None: one cycle of the mixture, which holds each task's quota. More repeats rows, as
-            tuning would.
-        form: ``jsonl`` and ``parquet`` have a row of flat columns a draw; ``chat`` has ``messages`` and ``metadata``.
-        fold: Which fold's mixture.
+        count: Draws to write; None: one cycle of the mixture, which has each task's quota. More draws repeat rows, as
+            in tuning.
+        form: ``jsonl`` and ``parquet`` have one row of flat columns per draw; ``chat`` has ``messages`` and
+            ``metadata``.
+        fold: The fold whose mixture is exported.
         start: The first draw.
-        cache: Where adapted examples are kept; a run folder's ``data`` is reused.
-        progress: Called with rows done and rows asked for.
+        cache: Where adapted examples are stored; a run folder's ``data`` is reused.
+        progress: Called with rows done and rows requested.
 
     Raises:
-        FlantuneError: The tasks, their data or the file are not as they should be; nothing half-written stays.
+        FlantuneError: Something is wrong with the tasks, their data or the file; no incomplete file is left.
     """
     config = file.config
     prepared, skipped = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)
@@ -104,11 +105,11 @@ def export_rows(mixture: Mixture, *, start: int, count: int) -> Iterator[Row]:
 
 
 def export_row(index: int, prompt: Prompt, task: Task, *, part: str, layout: Layout) -> Row:
-    """One prompt with all that is known about its origin.
+    """One prompt with its origin.
 
-    ``inputs`` is what the model reads, exemplars included. ``turns`` is the same as messages, where it is a
-    conversation and nothing else. ``row`` and ``exemplar_rows`` number the raw rows of the source split that
-    ``source_split`` slices, from 0.
+    ``inputs`` is what the model reads, including exemplars. ``turns`` is the same as messages, if the prompt is only a
+    conversation. ``row`` and ``exemplar_rows`` number the raw rows of the source split that ``source_split`` slices,
+    from 0.
     """
     return {
         "index": index,
@@ -138,7 +139,7 @@ def export_row(index: int, prompt: Prompt, task: Task, *, part: str, layout: Lay
 
 
 def turns_of(prompt: Prompt) -> list[dict[str, str]]:
-    """The messages before a reply; none of prompts that are not a conversation alone."""
+    """The messages before a reply; none if the prompt is not only a conversation."""
     conversation = prompt.conversation
     if conversation is None or not conversation.is_bare or prompt.exemplars:
         return []
@@ -155,10 +156,10 @@ def write_jsonl(rows: Iterable[Row], handle: IO[bytes]) -> None:
 
 
 def write_chat(rows: Iterable[Row], handle: IO[bytes], *, system: str = "") -> None:
-    """One conversation per line: the user's turn is the whole input, exemplars included; the assistant's is the target.
+    """One conversation per line: the user's turn is the whole input with exemplars; the assistant's is the target.
 
-    So a trainer that learns from the last turn learns from the target alone, as in the paper. Conversations have their
-    own turns before it. The run's system message comes first where the row has none.
+    So a trainer that learns from the last turn only learns from the target, as in the paper. Conversations have their
+    own turns before it. The run's system message comes first if the row has none.
     """
     write_jsonl((as_chat(row, system=system) for row in rows), handle)
 
@@ -177,7 +178,7 @@ def as_chat(row: Row, *, system: str = "") -> Row:
 
 
 def write_parquet(rows: Iterable[Row], handle: IO[bytes]) -> None:
-    """A Parquet file of the same columns, a block a row group."""
+    """A Parquet file with the same columns, one row group per block."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -212,7 +213,7 @@ def _schema() -> pa.Schema:
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's name asks for.
+    """The format by a file's name.
 
     >>> format_of(Path("mixture.parquet")), format_of(Path("mixture.chat.jsonl")), format_of(Path("mixture.jsonl"))
     ('parquet', 'chat', 'jsonl')

@@ -1,4 +1,4 @@
-"""A tuned model as one ordinary folder: adapters added to its weights, in half the size where that is wanted."""
+"""A tuned model as one ordinary folder: with adapters added to its weights, optionally at half the size."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LOADING = re.compile(r"^## To load it\n.*?(?=^## |\Z)", flags=re.MULTILINE | re
 
 
 def export_model(model: Path, out: Path, *, dtype: Stored = "float32", reporter: Reporter | None = None) -> Path:
-    """Writes a model with whatever adapter it has added to its weights; card and training record come along.
+    """Writes a model with its adapter, if any, added to its weights, with card and training record.
 
     Args:
-        model: Its folder: a whole model, or low-rank adapters, whose base model must be where it was.
-        out: The folder to write, whole or not at all.
+        model: Its folder: a whole model, or low-rank adapters, whose base model must be in the same place.
+        out: The folder to write, completely or not at all.
         dtype: How weights are stored. In bfloat16 they are rounded.
-        reporter: Told what is done.
+        reporter: Gets the progress.
 
     Raises:
         ModelError: There is something at ``out``, the model cannot be read, or its adapter cannot be merged.
@@ -63,7 +63,7 @@ def _merged(lm: LanguageModel) -> LanguageModel:
 
 
 def _card(model: Path) -> str:
-    """The model's card, as that of a whole model; empty where it has none."""
+    """The model's card, changed to that of a whole model; empty if it has none."""
     path = model / "README.md"
     if not path.is_file():
         return ""

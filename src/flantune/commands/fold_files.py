@@ -1,4 +1,4 @@
-"""What is beside a fold's tuned model: its mixture, what it was taught, its card."""
+"""The files beside a fold's tuned model: its mixture, training record and card."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def write_mixture(
     folder: FoldFolder, split: FoldTasks, mixture: Mixture, prepared: Sequence[PreparedTask], *, draws: int
 ) -> None:
-    """What the fold trained on, what it left unseen, what it excluded and why, and how often each task was drawn."""
+    """Writes what the fold trained on, left unseen and excluded, with reasons, and how often each task was drawn."""
     with_test = {p.task.name for p in prepared if len(p.stores.get("test", ()))}
     write_value(
         folder.mixture,
@@ -63,11 +63,11 @@ def write_fold_record(
     identity: str,
     reporter: Reporter,
 ) -> None:
-    """Records what a model was taught in its folder, so that ``flantune evaluate`` can tell what it has seen.
+    """Writes the training record into a model's folder, so that ``flantune evaluate`` knows what it has seen.
 
-    Rows beyond a task's cap were never shown, so nobody reads them for it.
+    Rows beyond a task's cap were never shown, so they are not read.
     """
-    drawn = {*read_mixture(folder).train}  # a mixture may draw from some of its parts alone
+    drawn = {*read_mixture(folder).train}  # a mixture may draw only from some of its parts
     within = rows_within_caps(mixture.portions)
     taught = [
         only_rows(one, within[one.task.name]) if one.task.name in within else one
@@ -86,12 +86,12 @@ def fold_card(
     Args:
         config: The run's settings.
         folder: The fold.
-        results: None: before it was measured.
-        attention: How it reads its inputs; None: as its folder says.
+        results: None: not yet measured.
+        attention: How it attends to its inputs; None: as in its folder.
     """
     path = config.model.path
     origin = str(gguf_origin(Path(path))) if is_gguf(path) and config.model.scratch is None else ""
-    if folder.training.exists():  # how long it was may have been told in epochs, or been cut short
+    if folder.training.exists():  # its length may have been set in epochs, or cut short
         taken = config.training.model_copy(update={"steps": read_training(folder).steps})
         config = config.model_copy(update={"training": taken})
     attention = attention or stored_attention(ModelSettings(path=str(folder.model)))
@@ -99,5 +99,5 @@ def fold_card(
 
 
 def drop_checkpoints(folder: FoldFolder) -> None:
-    """Once the model is saved and the fold is marked done: each is up to three times the model's size."""
+    """Deletes checkpoints once the model is saved and the fold finished: each is up to three times the model's size."""
     shutil.rmtree(folder.checkpoints, ignore_errors=True)

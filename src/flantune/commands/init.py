@@ -1,4 +1,4 @@
-"""Files to begin with: a project that runs as it is, or a run file with a paper's settings."""
+"""Files to start with: a project that runs immediately, or a run file with a paper's settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flantune.system.files import write_text
 _FILES = Path(__file__).parents[1] / "settings/run_files"
 RUN_FILE = "run.toml"
 
-# The table of the model up to the next table that is not part of it; the rate that suits a model from scratch.
+# The table of the model up to the next table outside of it; the rate for a model from scratch.
 _MODEL = re.compile(r"^\[model\]\n.*?(?=^\[(?!model))", flags=re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"^path = .*$", flags=re.MULTILINE)
 _RATE = re.compile(r"^(learning_rate = )1e-3 .*$", flags=re.MULTILINE)
 
 
 def papers() -> tuple[str, ...]:
-    """Whose settings there are, by name."""
+    """The papers with settings, by name."""
     return tuple(sorted(path.stem for path in _FILES.glob("*.toml")))
 
 
@@ -40,17 +40,17 @@ class Project:
 
 
 def write_project(folder: Path, *, like: str = "", model: str = "", data: Sequence[Path] = ()) -> Project:
-    """Writes files to begin with.
+    """Writes files to start with.
 
     Args:
-        folder: Where to; it is made where it is not there.
-        like: Whose settings; empty: a small project, with tasks over files of its own, that runs at once.
-        model: What to tune, a folder, a GGUF file or a hub id; empty: what the file names by itself.
+        folder: The folder, which is created if it does not exist.
+        like: The paper whose settings to use; empty: a small project with its own task files, which runs immediately.
+        model: The model to tune: a folder, a GGUF file or a hub id; empty: the file's default.
         data: Files to tune on; each becomes a task.
 
     Raises:
-        ConfigError: There is no such paper, or one of the files is there already; then nothing is written.
-        SourceError: The data cannot be read, or is in no form that is known.
+        ConfigError: There is no such paper, or one of the files exists already; then nothing is written.
+        SourceError: The data cannot be read, or has no known format.
     """
     if like and data:
         hint = "leave one of them out; a paper's run file takes tasks of yours under [data] tasks"
@@ -84,7 +84,7 @@ def _project() -> dict[str, str]:
 
 
 def _with_model(text: str, model: str) -> str:
-    """A run file that tunes a pretrained model, with a rate for one where the file's was for one from scratch."""
+    """A run file that tunes a pretrained model, with a suitable rate if the file's was for a model from scratch."""
     place = str(Path(model).resolve()) if Path(model).exists() else model
     line = f"path = {json.dumps(place, ensure_ascii=False)}"
     (found,) = _MODEL.findall(text)

@@ -1,4 +1,4 @@
-"""A project that tunes on files of one's own: a task for each of them, and a run file."""
+"""A project that tunes on a user's own files: a task for each of them, and a run file."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _SAID: Mapping[Form, str] = {
 
 
 def data_project(paths: Sequence[Path], folder: Path, *, model: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The files of such a project, path below its folder → text, the run file first; and what to know of the data.
+    """The files of such a project, path below its folder → text, the run file first; and notes on the data.
 
     Args:
         paths: The data.
-        folder: Where the project will lie.
-        model: What it will tune; a folder with a chat template is asked in that.
+        folder: The project's folder.
+        model: The model to tune; if its folder has a chat template, it is used.
 
     Raises:
-        FlantuneError: A file cannot be read, or its rows are nothing that is known here.
+        FlantuneError: A file cannot be read, or its rows have no known format.
     """
     found = [recognize(path) for path in paths]
     names = [slug(path.name.split(".")[0]).replace("-", "_") for path in paths]
@@ -63,7 +63,7 @@ def data_project(paths: Sequence[Path], folder: Path, *, model: str) -> tuple[di
 
 
 def has_chat_template(model: str) -> bool:
-    """Whether a folder on this machine has a chat template; of what is elsewhere nothing is known."""
+    """Whether a folder on this machine has a chat template; unknown for models elsewhere."""
     folder = Path(model)
     if not model or not folder.is_dir():
         return False
@@ -74,7 +74,7 @@ def has_chat_template(model: str) -> bool:
 
 
 def task_text(found: Recognized, *, name: str, place: str) -> str:
-    """A task file for what was recognized."""
+    """The task file for recognized data."""
     kind = {"conversation": "", "labels": 'kind = "classification"\n'}.get(
         found.form, 'kind = "generation"\nmetrics = ["rougeL", "exact_match"]\n'
     )
@@ -153,7 +153,7 @@ def _notes(found: Recognized) -> list[str]:
 
 
 def _place(path: Path, tasks: Path) -> str:
-    """The file's place as its task file names it: from there where both lie in one folder, else from the root."""
+    """The file's path in its task file: relative if both are in one folder, otherwise absolute."""
     file, project = path.resolve(), tasks.resolve().parent.parent
     return os.path.relpath(file, tasks.resolve()) if file.is_relative_to(project) else str(file)
 
@@ -163,7 +163,7 @@ def _quoted(text: str) -> str:
 
 
 def _slot(column: str) -> str:
-    """A name that templates can hold.
+    """A name that is valid as a slot.
 
     >>> _slot("user prompt"), _slot("2nd")
     ('user_prompt', '_2nd')

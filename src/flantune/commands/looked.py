@@ -1,4 +1,4 @@
-"""What a run's cost follows from: its tasks, the first batches of its mixture, the questions it would ask."""
+"""What determines a run's cost: its tasks, the first batches of its mixture, the questions it would ask."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from flantune.tasks.example_store import PreparedTask
 
 LOOKED_AT = 8
-"""Rows of each split by whose prompts the tokens of a task's questions are counted."""
+"""Rows of each split whose prompts are used to count the tokens of a task's questions."""
 PROMPTS = 64
-"""The same of a part of a benchmark."""
+"""The same for a part of a benchmark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a run's cost follows from.
+    """What determines a run's cost.
 
     Attributes:
         config: The run.
         prepared: Its tasks.
-        folds: How each fold divides them.
+        folds: The division of the tasks by each fold.
         mixture: The training prompts of one fold.
         stream: The same as ids.
-        reader: What reads them.
+        reader: The reader of the prompts.
     """
 
     config: RunConfig
@@ -54,12 +54,12 @@ class Looked:
 
     @property
     def model_config(self) -> PretrainedConfig:
-        """What transformers builds the run's model from."""
+        """The transformers config of the run's model."""
         scratch = self.config.model.scratch
         return load_config(self.config.model) if scratch is None else scratch_config(scratch, self.reader.tokenizer)
 
     def fold_works(self) -> list[FoldWork]:
-        """What each fold's model is asked of the run's tasks."""
+        """The questions about the run's tasks to each fold's model."""
         codec = make_codec(self.config, self.reader)
         every = measured_tasks(self.config, self.prepared, self.folds)
         asked = {one.task.name: asked_task(one, self.config, codec) for one in every}
@@ -73,16 +73,16 @@ class Looked:
         return FoldWork(held_out=fold.held_out, clusters=clusters, tasks=tasks)
 
     def benchmarks(self) -> tuple[AskedTask, ...]:
-        """What every model is asked of ``evaluation.suites``.
+        """The questions of ``evaluation.suites`` to every model.
 
         Raises:
-            FlantuneError: A benchmark's data is not there.
+            FlantuneError: A benchmark's data is missing.
         """
         return tuple(_asked_exam(exam, self) for exam in suite_exams(self.config).exams)
 
 
 def _asked_exam(exam: Exam, looked: Looked) -> AskedTask:
-    """How a part of a benchmark is asked; it counts in no cluster."""
+    """How a part of a benchmark is asked; it is in no cluster."""
     codec = replace(
         make_codec(looked.config, looked.reader),
         layout=exam.layout,
@@ -106,7 +106,7 @@ def _asked_exam(exam: Exam, looked: Looked) -> AskedTask:
 
 
 def asked_task(prepared: PreparedTask, config: RunConfig, codec: Codec) -> AskedTask:
-    """How a task is asked, and how long its questions are, by the prompts of some of its rows."""
+    """How a task is asked, and the lengths of its questions, from the prompts of some of its rows."""
     how = TaskQuestions(evaluation=config.evaluation, prompts=asked_prompts(config), seed=config.seed)
     few = {
         "max_examples": min(LOOKED_AT, config.evaluation.max_examples or LOOKED_AT),

@@ -1,4 +1,4 @@
-"""How many tokens a forward pass of training takes: the setting, or what fits the device."""
+"""The number of tokens in a forward pass of training: the setting, or what fits the device."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def micro_batch_tokens(
     config: RunConfig, lm: LanguageModel, *, kept: Path, processes: Processes, note: Callable[[str], None]
 ) -> int:
-    """The setting, or what fits the device: found once and kept, so that a resumed run makes the very same passes.
+    """The setting, or what fits the device: determined once and stored, so that a resumed run makes the same passes.
 
     Args:
         config: The run.
         lm: The model that is trained.
-        kept: File for what was found.
-        processes: Those that share the work; the first one looks.
-        note: Told when the file was damaged.
+        kept: File for the result.
+        processes: The processes that share the work; the first one determines it.
+        note: Called if the file is damaged.
     """
     training, packing = config.training, config.packing
     if training.micro_batch_tokens != "auto":

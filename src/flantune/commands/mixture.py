@@ -1,4 +1,4 @@
-"""The mixture of a run file, looked at before anything is trained."""
+"""The mixture of a run file, shown before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
 
 DRAWS = 1_000_000
-"""Draws that epochs refer to, where the run file plans none."""
+"""Number of draws that epochs refer to, if the run file plans none."""
 
 
 def show_mixture(
@@ -27,14 +27,14 @@ def show_mixture(
     """The mixture of a fold, with how often its rows are drawn.
 
     Args:
-        file: The run file; its model is not looked at.
-        cache: Where adapted examples are kept.
+        file: The run file; its model is not used.
+        cache: Where adapted examples are stored.
         fold: Number of the fold, counted from 0.
-        draws: Draws to tell epochs for; 0: those that the run file plans, or a million.
+        draws: Number of draws that epochs refer to; 0: as planned in the run file, or a million.
         on_task: Called as tasks are read.
 
     Raises:
-        FlantuneError: The tasks, their data or the mixture are not as they should be.
+        FlantuneError: Something is wrong with the tasks, their data or the mixture.
     """
     config = file.config
     prepared, skipped = prepare_tasks(config, root=file.root, cache=config.data.cache or cache, on_task=on_task)

@@ -64,10 +64,10 @@ def prepare_tasks(
     """Reads every task's rows into stores of adapted examples.
 
     Returns:
-        The prepared tasks, and the tasks that were skipped for want of data with the reason.
+        The prepared tasks, and the tasks skipped for lack of data, with the reason.
 
     Raises:
-        ConfigError: What is to be held out is not there.
+        ConfigError: What is to be held out does not exist.
         SourceError: A task's data is missing and ``data.missing`` is "error".
         flantune.errors.BadRowsError: Too many rows of a split are bad.
     """
@@ -103,7 +103,7 @@ def prepare_tasks(
 def _teller(
     on_task: Callable[[int, int, str], None] | None, number: int, tasks: int, name: str
 ) -> Callable[[int], None]:
-    """Tells which task is being read, and how many of its rows have been."""
+    """Reports which task is being read, and how many of its rows."""
 
     def told(rows: int) -> None:
         if on_task is not None:
@@ -114,10 +114,10 @@ def _teller(
 
 
 def check_names(config: RunConfig, tasks: Sequence[Task], *, root: Path) -> None:
-    """Makes sure that the tasks, clusters and templates that a run file names are there.
+    """Makes sure that the tasks, clusters and templates that a run file names exist.
 
     Raises:
-        ConfigError: One is not.
+        ConfigError: One does not.
     """
     for names in config.holdout.task_folds:
         check_task_names(tasks, names)
@@ -131,14 +131,14 @@ def check_names(config: RunConfig, tasks: Sequence[Task], *, root: Path) -> None
 
 
 def _with_those_not_permitted(tasks: Sequence[Task], settings: DataSettings, *, root: Path) -> Sequence[Task]:
-    """The tasks, and those that a filter by licence or language leaves out: parts may go on naming these."""
+    """The tasks, including those that a filter by licence or language leaves out: parts may still name these."""
     if settings.licences == "any" and not settings.languages:
         return tasks
     return load_tasks(settings.model_copy(update={"licences": "any", "languages": ()}), root=root)
 
 
 def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
-    """All tasks are skipped: the reasons, each once."""
+    """An error if all tasks are skipped, with each reason once."""
     reasons: dict[str, int] = {}
     for reason in skipped.values():
         reasons[reason] = reasons.get(reason, 0) + 1
@@ -159,24 +159,24 @@ def _no_data(config: RunConfig, skipped: Mapping[str, str]) -> ConfigError:
 
 
 def _why_skipped(task: Task, error: SourceError) -> str:
-    """One sentence for a list of skipped tasks, with how to get the data where nobody can fetch it."""
+    """One sentence for a list of skipped tasks, with how to get data that cannot be downloaded automatically."""
     reason = error.message.removeprefix(f"task {task.name}: ")
     manual = task.source.manual
     return f"{reason}. {manual}" if manual and manual not in reason else reason
 
 
 def with_present_splits(prepared: PreparedTask) -> PreparedTask:
-    """The task with only those splits whose data is there, so that holding out goes by what exists."""
+    """The task with only the splits that have data, so that holding out depends on what exists."""
     present = {role: text for role, text in prepared.task.splits.items() if role in prepared.stores}
     return replace(prepared, task=replace(prepared.task, splits=present))
 
 
 def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[str]) -> FoldTasks:
-    """Divides tasks into those trained on, those unseen and those left out of both; checks that nothing leaks.
+    """Divides tasks into trained, unseen and excluded ones, and checks that nothing leaks.
 
     Args:
         config: The run.
-        tasks: The tasks whose data is there.
+        tasks: The tasks with data.
         fold: What is held out; a plain sequence names clusters.
     """
     held = fold if isinstance(fold, Fold) else Fold(clusters=tuple(fold))
@@ -187,15 +187,15 @@ def split_fold(config: RunConfig, tasks: Sequence[Task], fold: Fold | Sequence[s
     taxonomy = load_taxonomy(config.holdout.taxonomy)
     split = hold_out_fold(tasks, present, taxonomy=taxonomy)
     split = without_benchmarks(split, config.holdout.benchmarks, taxonomy=taxonomy)
-    # The fold keeps its name when some of its tasks had to be left out.
+    # The fold keeps its name even if some of its tasks had to be left out.
     return replace(split, held_out=held.held_out) if held.tasks else split
 
 
 def check_held_out(config: RunConfig) -> None:
-    """Makes sure that a run of a study will have something unseen to be measured with.
+    """Makes sure that a run of a study will have something unseen to measure.
 
     Raises:
-        ConfigError: It has not.
+        ConfigError: It will not.
     """
     if not folds_of(config.holdout):
         hint = (
@@ -206,7 +206,7 @@ def check_held_out(config: RunConfig) -> None:
 
 
 def numbered_fold(config: RunConfig, number: int) -> Fold:
-    """The fold of this number, counted from 0.
+    """The fold with this number, counted from 0.
 
     Raises:
         ConfigError: There is no such fold.
@@ -219,7 +219,7 @@ def numbered_fold(config: RunConfig, number: int) -> Fold:
 
 
 def numbered_split(config: RunConfig, tasks: Sequence[Task], number: int) -> FoldTasks:
-    """The division of the tasks that a fold's number names; everything is trained on where nothing is held out.
+    """The division of the tasks in the fold with this number; if nothing is held out, everything is trained on.
 
     Raises:
         ConfigError: There is no such fold.
@@ -256,7 +256,7 @@ def tokenizer_texts(config: RunConfig, prepared: Sequence[PreparedTask]) -> Iter
 
 
 def make_codec(config: RunConfig, reader: Reader) -> Codec:
-    """Text to token ids, as the run says."""
+    """Turns text into token ids, by the run's settings."""
     return codec_for(
         reader,
         layout=Layout.from_settings(config.prompts),
@@ -267,7 +267,7 @@ def make_codec(config: RunConfig, reader: Reader) -> Codec:
 
 
 def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> UnloadedReader:
-    """What will read the prompts, before any model is loaded; its virtual tokens count too."""
+    """The reader of the prompts, before any model is loaded; its virtual tokens count too."""
     tokenizer, family = make_tokenizer(config, prepared)
     check_attention(config, family)
     check_loss(config, family)
@@ -278,14 +278,14 @@ def planned_reader(config: RunConfig, prepared: Sequence[PreparedTask]) -> Unloa
 
 
 def check_attention(config: RunConfig, family: Family) -> None:
-    """Raises ConfigError where prefix attention is asked of an encoder-decoder; other models are tried when loaded."""
+    """Raises ConfigError for prefix attention with an encoder-decoder; other models are tested when loaded."""
     if config.model.attention == "prefix" and family == "encoder-decoder":
         hint = 'set model.attention = "auto": an encoder reads its inputs both ways as it is'
         raise ConfigError("prefix attention is for decoder-only models", where="model.attention", hint=hint)
 
 
 def check_loss(config: RunConfig, family: Family) -> None:
-    """Raises ConfigError where loss on inputs, or noise, is asked of a model that neither is for."""
+    """Raises ConfigError for loss on inputs, or noise, with a model that does not support it."""
     check_noise(config.training.neftune_alpha, family)
     check_inputs_weight(
         config.training,
@@ -317,15 +317,15 @@ def make_batches(
     processes: int = 1,
     note: Callable[[str], None] = lambda _: None,
 ) -> Batches:
-    """Batches of a stream for a model; one prompt per row where the model would let packed ones see each other.
+    """Batches of a stream for a model; one prompt per row if the model would let packed ones see each other.
 
     Args:
         config: The run.
-        stream: Draw i as ids.
+        stream: Yields draw i as ids.
         lm: The model.
-        micro_batch_tokens: Most array positions of one forward pass; 0: the whole batch at once.
-        processes: How many share a batch.
-        note: Called when prompts cannot be packed.
+        micro_batch_tokens: Largest number of array positions of one forward pass; 0: the whole batch at once.
+        processes: Number of processes that share a batch.
+        note: Called if prompts cannot be packed.
     """
     packing = config.packing
     isolation = check_isolation(lm)
@@ -346,7 +346,7 @@ def make_batches(
 
 
 def pack(mixture: Mixture, lm: LanguageModel, config: RunConfig) -> Batches:
-    """A mixture's prompts, tokenized and packed for a model, in batches that ``tune`` takes.
+    """A mixture's prompts, tokenized and packed for a model, in batches for ``tune``.
 
     Args:
         mixture: The prompts.
@@ -369,7 +369,7 @@ def trained_tasks(config: RunConfig, prepared: Sequence[PreparedTask], split: Fo
 def measured_tasks(
     config: RunConfig, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks]
 ) -> list[PreparedTask]:
-    """The tasks some of these folds are measured on: the unseen and, when asked for, the seen; a task alone, itself."""
+    """The tasks these folds are measured on: unseen ones and, if requested, seen ones; for a single task, itself."""
     names = {task.name for split in folds for task in split.measured}
     if config.evaluation.seen_tasks:
         names |= {task.name for split in folds for task in split.train}
@@ -377,7 +377,7 @@ def measured_tasks(
 
 
 def asked_prompts(config: RunConfig) -> PromptSettings:
-    """How prompts are made when measuring."""
+    """How prompts are made in evaluation."""
     names = ("style", "options_layout", "shuffle_options", "trigger")
     own = {name: value for name in names if (value := getattr(config.evaluation, name)) is not None}
     return config.prompts.model_copy(update=own)

@@ -1,4 +1,4 @@
-"""How many steps a run takes where its length is told in passes over the training rows."""
+"""The number of steps of a run whose length is given in epochs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from flantune.training.tuning_summary import TuningSummary
 
 _COUNTED = 4_096
-"""Steps of so many prompts are counted one by one; those of more are told by these."""
+"""Up to this many prompts, steps are counted exactly; beyond, they are extrapolated."""
 
 
 def planned(
     settings: TrainingSettings, mixture: Mixture | None = None, batches: Batches | None = None
 ) -> TrainingSettings:
-    """The settings with the steps and the warm-up that `epochs` and `warmup_share` come to.
+    """The settings with the steps and warm-up that result from `epochs` and `warmup_share`.
 
     Args:
         settings: The run file's.
-        mixture: The prompts; None: there are none to count, as in pretraining.
-        batches: The same as steps.
+        mixture: The prompts; None if there are none to count, as in pretraining.
+        batches: The same in batches.
     """
     steps = settings.steps
     if settings.epochs and mixture is not None and batches is not None:
@@ -35,7 +35,7 @@ def planned(
 
 
 def length_notes(wanted: TrainingSettings, planned: TrainingSettings, summary: TuningSummary) -> Iterator[str]:
-    """What a user should know of a run that was shorter than some setting says."""
+    """Notes on a run that was shorter than some setting says."""
     if wanted.epochs and planned.steps == wanted.steps:
         yield f"training.steps = {wanted.steps:,} ended tuning before {wanted.epochs:g} epochs: raise it"
     if summary.steps < planned.steps:
@@ -46,7 +46,7 @@ def length_notes(wanted: TrainingSettings, planned: TrainingSettings, summary: T
 
 
 def draws_of(mixture: Mixture, *, epochs: float) -> int:
-    """Prompts for so many passes over the rows in use; rows of a task in several parts of the mixture count once."""
+    """The number of prompts for these epochs over the rows in use; a task's rows in several parts count once."""
     return max(1, math.ceil(epochs * rows_in_use((one.task.name, one.capped) for one in mixture.portions)))
 
 
@@ -63,7 +63,7 @@ def rows_in_use(portions: Iterable[tuple[str, int]]) -> int:
 
 
 def steps_of(batches: Batches, *, draws: int) -> int:
-    """The steps that so many draws make, the last of which may take a few more; of many draws, by the first ones."""
+    """The number of steps for these draws, the last of which may take a few more; extrapolated if there are many."""
     cursor = steps = 0
     while cursor < min(draws, _COUNTED):
         cursor, steps = batches.batch(cursor).next_cursor, steps + 1

@@ -1,4 +1,4 @@
-"""Draws made ahead by many processes, in numbered blocks; what is missing is made, what is there is kept."""
+"""Draws made in advance by many processes, in numbered blocks; missing ones are made, existing ones kept."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ if TYPE_CHECKING:
 _CHUNK = 512
 """Draws rendered and tokenized together."""
 _SAMPLE = 2_048
-"""Draws by whose length is told how many the training steps take."""
+"""Number of draws from whose lengths the number of draws in training is estimated."""
 _MARGIN = 1.02
-"""What the sample may be wrong by; draws that lack are made while training."""
+"""Margin for errors of the sample; missing draws are made during training."""
 _LEFTOVER_AGE_S = 24 * 3600
 _OTHER = "choose another --out, or remove the folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
-    """All that a process needs to make any block of a fold.
+    """Everything a process needs to make any block of a fold.
 
     Attributes:
         file: The run file.
         fold: The fold's number.
-        cache: Where adapted examples lie.
-        folder: Where the blocks go.
-        identity: What the draws are made from, as the first process found it.
+        cache: Folder of adapted examples.
+        folder: Folder for the blocks.
+        identity: What the draws are made from, by the first process.
     """
 
     file: RunFile
@@ -79,7 +79,7 @@ class PrepareJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockReceipt:
-    """A block that is there.
+    """An existing block.
 
     Attributes:
         number: The block's.
@@ -96,14 +96,14 @@ class BlockReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedManifest:
-    """What ``manifest.json`` says of a fold's blocks; written last, so it says that all are there.
+    """``manifest.json`` of a fold's blocks; written last, so its presence means that all exist.
 
     Attributes:
         held_out: What the fold holds out.
-        draws: How many are prepared, from the first on.
-        block_draws: Draws of a block.
+        draws: Number of prepared draws, from the first on.
+        block_draws: Draws per block.
         identity: What they were made from.
-        counts: What happened to all of them.
+        counts: What happened to all draws.
         blocks: Each block.
         versions: Package → version.
     """
@@ -120,15 +120,15 @@ class PreparedManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedFold:
-    """What a command did for a fold.
+    """The result for a fold.
 
     Attributes:
-        folder: Where the blocks lie.
-        draws: How many were asked for, in whole blocks.
-        made: Blocks made now.
-        kept: Blocks that were there.
-        missing: Blocks that other parts have to make.
-        seconds: What making took.
+        folder: Folder of the blocks.
+        draws: Number of requested draws, in whole blocks.
+        made: Number of blocks made now.
+        kept: Number of existing blocks.
+        missing: Blocks left to other parts.
+        seconds: Time spent.
     """
 
     folder: Path
@@ -141,7 +141,7 @@ class PreparedFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldDraws:
-    """A fold whose draws are to be made."""
+    """A fold whose draws are made."""
 
     job: PrepareJob
     split: FoldTasks
@@ -159,21 +159,21 @@ def prepare(
     fold: int | None = None,
     reporter: Reporter | None = None,
 ) -> list[PreparedFold]:
-    """Makes the draws that training will take, as ids, for every fold; the same command again goes on.
+    """Makes the draws that training will use, as ids, for every fold; repeating the command resumes.
 
     Args:
-        file: The run file; of its model only the tokenizer is looked at.
+        file: The run file; only the tokenizer of its model is used.
         out: The folder for all folds; the run file's ``data.prepared`` names it later.
-        engine: Who does the work. The bytes do not depend on it.
-        cache: Where adapted examples are kept, unless the run file says it; a run folder's ``data`` is reused.
-        draws: How many; None: what ``training.steps`` or ``epochs`` take, told by the length of the first 2,048. Whole
-            blocks are made.
-        part: Number and count of parts: this one makes every so manieth block. Parts may run at the same time.
+        engine: What does the work. The bytes do not depend on it.
+        cache: Where adapted examples are stored, unless the run file sets it; a run folder's ``data`` is reused.
+        draws: How many; None: what ``training.steps`` or ``epochs`` take, estimated from the length of the first 2,048.
+            Whole blocks are made.
+        part: Number and count of parts: each part makes every n-th block. Parts may run at the same time.
         fold: Only this fold; None: all.
-        reporter: Is told how far it is.
+        reporter: Gets the progress.
 
     Raises:
-        FlantuneError: Tasks, data or folder are not as they should be; what was made is kept.
+        FlantuneError: Something is wrong with tasks, data or folder; finished blocks are kept.
     """
     reporter = reporter or Silent()
     reporter.stage("read the tasks")
@@ -189,10 +189,10 @@ def prepare(
 
 
 def make_block(job: PrepareJob, number: int) -> BlockReceipt:
-    """Makes one block, from the run file on: what any process of any engine does.
+    """Makes one block from the run file: the work of any process of any engine.
 
     Raises:
-        PackingError: This process would make other draws than the first.
+        PackingError: This process would make different draws than the first one.
     """
     stream, first = _stream(job), number * BLOCK_DRAWS
     made = [draw for at in range(first, first + BLOCK_DRAWS, _CHUNK) for draw in stream.draws(at, _CHUNK)]
@@ -207,7 +207,7 @@ def make_block(job: PrepareJob, number: int) -> BlockReceipt:
 
 
 _streams: dict[Path, tuple[Mapping[str, str], PromptStream]] = {}
-"""The stream of the last job's folder, opened once a process: tasks and tokenizer take longer than a block."""
+"""The stream of the last job's folder, opened once per process: tasks and tokenizer take longer than a block."""
 
 
 def _stream(job: PrepareJob) -> PromptStream:
@@ -221,7 +221,7 @@ def _stream(job: PrepareJob) -> PromptStream:
 
 
 def open_fold(file: RunFile, prepared: Sequence[PreparedTask], number: int, *, out: Path, cache: Path) -> FoldDraws:
-    """A fold's stream, kept for the blocks that this process makes, and the job for all others."""
+    """A fold's stream, kept for this process's blocks, and the job for all others."""
     config = file.config
     split = numbered_split(config, [one.task for one in prepared], number)
     codec = make_codec(config, planned_reader(config, prepared))
@@ -269,7 +269,7 @@ def _prepare_fold(
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes left half-written a day or more ago."""
+    """Removes incomplete files that killed processes left a day or more ago."""
     for path in folder.glob(".block-*.tmp"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
@@ -277,7 +277,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def progress_text(done: int, total: int, seconds: float) -> str:
-    """How far it is, how fast, and how long it will take.
+    """The progress, the speed and the time left.
 
     >>> progress_text(3, 12, 20.0)
     'block 3 of 12, 1,229 prompts/s, 60 s left'
@@ -288,7 +288,7 @@ def progress_text(done: int, total: int, seconds: float) -> str:
 
 
 def draws_taken(config: RunConfig, stream: PromptStream) -> int:
-    """How many draws the training steps take, from the lengths of the first."""
+    """The number of draws in the training steps, from the lengths of the first ones."""
     sizes = size_array([draw.prompt for draw in stream.draws(0, _SAMPLE)], stream.family)
     tokens_a_draw = max(1.0, float(sizes.sum(axis=0).max())) / _SAMPLE
     packing = config.packing
@@ -300,7 +300,7 @@ def draws_taken(config: RunConfig, stream: PromptStream) -> int:
 
 
 def _is_there(job: PrepareJob, number: int, reporter: Reporter) -> bool:
-    """Whether a block is there already.
+    """Whether a block exists already.
 
     Raises:
         PackingError: It was made from something else.
@@ -339,7 +339,7 @@ def _write_manifest(fold: FoldDraws, count: int, made: Sequence[BlockReceipt]) -
 
 
 def _earlier(path: Path) -> Iterator[BlockReceipt]:
-    """The blocks of an earlier manifest whose files are still as large."""
+    """The blocks of an earlier manifest whose files still have the same size."""
     if not path.exists():
         return
     for one in read_value(path, PreparedManifest, mends="remove this file and repeat the command").blocks:

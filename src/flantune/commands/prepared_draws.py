@@ -1,4 +1,4 @@
-"""Draws made ahead: what they are made from, where a fold's lie, and training from them."""
+"""Draws made in advance: what they are made from, the folder of a fold's draws, and training from them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flantune.settings.config import RunConfig
     from flantune.tasks.example_store import PreparedTask
 
-# Sections that say nothing of draws, or whose content counts by itself: what is trained on, rows and templates of these
-# tasks, and the tokenizer.
+# Sections that do not affect draws, or whose content counts separately: the training tasks, their rows and templates,
+# and the tokenizer.
 _PASSED_OVER = ("name", "data", "holdout", "model", "training", "evaluation")
 _PASSED_OVER_IN = {"packing": {"batch_tokens", "enabled"}, "prompts": {"chat_template"}}
 
@@ -34,16 +34,16 @@ _PASSED_OVER_IN = {"packing": {"batch_tokens", "enabled"}, "prompts": {"chat_tem
 def draws_identity(
     config: RunConfig, prepared: Sequence[PreparedTask], split: FoldTasks, mixture: Mixture, codec: Codec
 ) -> dict[str, str]:
-    """All that a fold's draws depend on, as fingerprints, by names that an error can say.
+    """Everything that a fold's draws depend on, as fingerprints, under names for error messages.
 
-    Where files lie does not count, nor how many draws a step takes.
+    The location of files does not count, nor the number of draws in a step.
 
     Args:
         config: The run.
         prepared: All of its tasks.
         split: The fold.
         mixture: The fold's.
-        codec: What makes its ids.
+        codec: The codec.
     """
     taught = {one.task.name: one for one in trained_tasks(config, prepared, split)}
     sections = {
@@ -74,7 +74,7 @@ def draws_identity(
 
 
 def _plain_values(portion: Portion) -> list[object]:
-    """A task's share and random streams, wherever it is in the list, and the names of its templates."""
+    """A task's share and random streams, regardless of its place in the list, and the names of its templates."""
     values = [getattr(portion, one.name) for one in fields(portion) if one.name != "place"]
     return [*(one for one in values if isinstance(one, int | float | str)), *(one.name for one in portion.templates)]
 
@@ -84,7 +84,7 @@ def _clean(config: RunConfig) -> str | None:
 
 
 def prepared_folder(root: Path, held_out: Sequence[str]) -> Path:
-    """Where the draws of a fold lie.
+    """The folder of a fold's draws.
 
     >>> prepared_folder(Path("prepared"), ["sentiment"]).as_posix(), prepared_folder(Path("prepared"), []).as_posix()
     ('prepared/sentiment', 'prepared/all-tasks')
@@ -101,18 +101,18 @@ def with_prepared(
     *,
     note: Callable[[str], None],
 ) -> Stream:
-    """A fold's stream, with draws from ``data.prepared`` where the run file names that.
+    """A fold's stream, with draws from ``data.prepared`` if the run file sets it.
 
     Args:
         config: The run.
-        stream: The fold's, which makes draws.
+        stream: The fold's live stream.
         mixture: What the stream draws from.
         prepared: All tasks of the run.
         split: The fold.
-        note: Told how many draws are prepared.
+        note: Called with the number of prepared draws.
 
     Raises:
-        flantune.errors.PackingError: The folder holds none, or those of something else.
+        flantune.errors.PackingError: The folder has none, or draws made from something else.
     """
     if config.data.prepared is None:
         return stream

@@ -19,7 +19,7 @@ from flantune.prompts.styles import Style
 if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
 
-# With --task, give up after looking at this many draws: the task may have a tiny share.
+# With --task, give up after this many draws: the task may have a tiny share.
 _MAX_LOOKED_AT = 200_000
 
 
@@ -40,7 +40,7 @@ class Preview:
     target_tokens: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The preview as JSON-able values."""
+        """The preview as JSON values."""
         return asdict(self)
 
 
@@ -60,14 +60,14 @@ def preview(
         file: The run file.
         cache: Folder for adapted examples.
         start: The first draw.
-        count: How many.
+        count: Number of draws.
         only_task: Show prompts of this task only.
         fold: Number of the fold, counted from 0.
-        note: Called with what the tokenizer cannot write and what to know about its chat template.
+        note: Called with what the tokenizer cannot represent and what to know about its chat template.
 
     Raises:
         ConfigError: There is no such fold, or no such task is trained on in it.
-        ModelError: The options of a task have the same tokens, so that no score can tell them apart.
+        ModelError: The options of a task have the same tokens, so that no score can distinguish them.
     """
     config = file.config
     prepared, _ = prepare_tasks(config, root=file.root, cache=config.data.cache or cache)

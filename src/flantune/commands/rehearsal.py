@@ -1,8 +1,8 @@
-"""How fast this machine is at a run's own work, found by doing a little of it.
+"""This machine's speed at a run's own work, measured by doing a little of it.
 
-A model of the run's shapes with made-up weights, which compute as fast as real ones, is taken through the very
-functions that tune and ask. For a deep model, one with a single layer and one with a few stand in: each further layer
-takes the same time again.
+A model with the run's shapes and made-up weights, which are as fast as real ones, is run through the same functions
+that tune and ask. A deep model is replaced by one with a single layer and one with a few: each additional layer takes
+the same time.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ if TYPE_CHECKING:
     from flantune.tasks.example_store import PreparedTask
 
 FEW_LAYERS = 4
-"""A model of so many layers is tried whole; of a deeper one, one layer and so many."""
+"""A model with at most this many layers is measured completely; a deeper one with one layer and with this many."""
 STEPS = 4
-"""Steps of tuning; the first, which warms everything up, does not count."""
+"""Steps of tuning; the first one is a warm-up and does not count."""
 TASKS, ROWS = 3, 40
-"""Tasks that are asked, of each kind, and test rows of each: as many as make batches as full as a run's."""
+"""Tasks of each kind, and test rows of each: enough for batches as full as in a run."""
 _BYTES = 20
-"""Memory of a weight that is tuned: itself, a copy, its gradient, the optimizer's state, and what is in passing."""
+"""Memory per tuned weight: itself, a copy, its gradient, the optimizer's state, and temporary values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """What a stand-in took.
+    """Measurements of a small model.
 
     Attributes:
-        training: Seconds a token.
-        reading: Seconds a token of questions with options.
-        writing: Seconds a token written, after the question was read.
-        activation_bytes: Kept of a token.
+        training: Seconds per token.
+        reading: Seconds per token of questions with options.
+        writing: Seconds per generated token, after the question was read.
+        activation_bytes: Bytes kept per token.
     """
 
     training: float
@@ -70,7 +70,7 @@ class _Trial:
     activation_bytes: float
 
     def at(self, layers: int, first: _Trial, tried: int) -> _Trial:
-        """What a model of so many layers takes, if this one has ``tried`` layers and the first has one."""
+        """The extrapolation to a number of layers, if this model has ``tried`` layers and the first has one."""
         if layers == tried:
             return self
         further = (layers - tried) / (tried - 1)
@@ -83,10 +83,10 @@ class _Trial:
 
 
 def rehearse(looked: Looked) -> Speed:
-    """Tokens a second of this machine at a run's own work; takes some seconds.
+    """This machine's speed at a run's own work; takes some seconds.
 
     Raises:
-        ModelError: The model cannot be tried: it is quantized, or not even a few of its layers fit here.
+        ModelError: The model cannot be measured: it is quantized, or not even a few of its layers fit into memory.
     """
     config, whole = looked.config, looked.model_config
     if config.model.quantize != "none":
@@ -112,7 +112,7 @@ def shallow(config: PretrainedConfig, layers: int) -> PretrainedConfig:
     text: Any = made.get_text_config()
     before = text.num_hidden_layers
     for name, value in list(vars(text).items()):
-        if isinstance(value, list) and len(value) == before:  # one entry a layer
+        if isinstance(value, list) and len(value) == before:  # one entry per layer
             setattr(text, name, value[:layers])
     text.num_hidden_layers = layers
     if getattr(text, "num_decoder_layers", None):
@@ -129,7 +129,7 @@ def _check_room(looked: Looked, config: PretrainedConfig) -> None:
 
 
 def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
-    """What a model of this shape takes."""
+    """Measures a model of this shape."""
     config, reader = looked.config, looked.reader
     lm = made_up_model(
         shape,
@@ -152,7 +152,7 @@ def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
 
 
 def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, folder: Path) -> float:
-    """Seconds a token of the run's own batches."""
+    """Seconds per token of the run's own batches."""
     config, told = looked.config, []
     micro = config.training.micro_batch_tokens
     if micro == "auto":
@@ -168,7 +168,7 @@ def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, fol
             "checkpoint_every": STEPS,
             "measure_every": 0,
             "keep": "last",
-            "learning_rate": 0.0,  # made-up weights stay numbers, whatever the run's rate
+            "learning_rate": 0.0,  # keeps made-up weights finite for any rate of the run
         }
     )
     tune(
@@ -191,11 +191,11 @@ def _seconds_training(looked: Looked, lm: LanguageModel, form: TrainingForm, fol
 
 
 def _hush(_: str) -> None:
-    """What the run itself will say is not said of its rehearsal."""
+    """Messages that the run itself will give are suppressed here."""
 
 
 def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path, *, training: float) -> tuple[float, float]:
-    """Seconds a token read with options, and seconds a token written; of a run without such tasks a guess."""
+    """Seconds per token read with options, and per generated token; estimated if a run has no such tasks."""
     ranked, written = (_some(looked, kind) for kind in ("classification", "generation"))
     reading = training / 3  # the forward third of a step
     if ranked:
@@ -203,7 +203,7 @@ def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path, *, training
     if not written:
         return reading, reading
     taken, (read, longest) = _seconds(looked, lm, written, folder / "written"), _tokens(looked, written)
-    # However fast the questions were read, the answers took some of the time.
+    # Generation takes some of the time, however fast the questions were read.
     return reading, max(taken - reading * read, 0.1 * taken) / longest
 
 
@@ -213,7 +213,7 @@ def _some(looked: Looked, kind: str) -> list[PreparedTask]:
 
 
 def _asked(config: RunConfig, rows: int) -> RunConfig:
-    """The run, asking few rows in one template."""
+    """The run with few rows in one template."""
     most = min(rows, config.evaluation.max_examples or rows)
     few = {"max_examples": most, "dev_examples": 0, "max_templates": 1}
     return config.model_copy(update={"evaluation": config.evaluation.model_copy(update=few)})
@@ -227,7 +227,7 @@ def _tokens(looked: Looked, tasks: Sequence[PreparedTask]) -> tuple[int, int]:
 
 
 def _seconds(looked: Looked, lm: LanguageModel, tasks: Sequence[PreparedTask], folder: Path) -> float:
-    """What asking takes once everything is warm."""
+    """The time of asking after a warm-up."""
     taken = 0.0
     for rows in (2, ROWS):
         config = _asked(looked.config, rows)

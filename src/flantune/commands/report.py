@@ -21,7 +21,7 @@ from flantune.system.files import slug
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What was written: a page, unless only figures were wanted, and files of figures."""
+    """What was written: a page, unless only figures were requested, and files of figures."""
 
     page: Path | None
     figures: tuple[Path, ...]
@@ -33,10 +33,10 @@ def report(
     """Writes the page of a run or a study, or one page over several runs; with a folder for figures, these as files.
 
     Args:
-        folders: Run folders, or that of a study; with ``figures`` that of an evaluation, whose page stays as it is.
-        out: Where the page of several runs goes; None: ``reports/<their names>.html``.
-        figures: Where figures go.
-        look: In which formats, and for light or dark ground.
+        folders: Run folders, or that of a study; with ``figures``, that of an evaluation, whose page is not changed.
+        out: The page of several runs; None: ``reports/<their names>.html``.
+        figures: Folder for figures.
+        look: The formats, and whether for a light or dark background.
 
     Raises:
         ConfigError: The folders do not go together.
@@ -62,7 +62,7 @@ def report(
 
 
 def page_for(folders: Sequence[Path]) -> Path:
-    """Where the page of several runs goes unless told.
+    """The default path of a page of several runs.
 
     >>> page_for([Path("runs/first"), Path("runs/second")]).as_posix()
     'reports/first+second.html'

@@ -1,4 +1,4 @@
-"""Numbers from a run folder's samples; no model and no torch."""
+"""Recomputes scores from a run folder's samples, without a model or torch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 
 def rescore_run(folder: Path, *, normalization: str | None = None, confidence: float | None = None) -> Run:
-    """Computes every number of a run again from its samples, and rewrites results and report.
+    """Recomputes every number of a run from its samples, and rewrites results and report.
 
     Args:
         folder: A run folder whose samples are complete.
-        normalization: Another headline normalization: "sum", "token", "character" or "byte", or that of the run file.
-        confidence: Another level of the intervals.
+        normalization: A different headline normalization: "sum", "token", "character" or "byte", or that of the run
+            file.
+        confidence: A different level of the intervals.
 
     Raises:
         FlantuneError: Something the scores need is missing.

@@ -1,4 +1,4 @@
-"""The whole line, from tasks to report: ``run`` reads like the papers' method section."""
+"""The whole pipeline, from tasks to report: ``run`` reads like the papers' method section."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ if TYPE_CHECKING:
     from flantune.tasks.example_store import PreparedTask
     from flantune.training.tuning_summary import TuningProgress
 
-# Prompts by which the share of borders that tokenize differently is measured.
+# Number of prompts for measuring the share of borders that tokenize differently.
 _BORDER_PROMPTS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What every step of one run needs."""
+    """What all steps of a run need."""
 
     config: RunConfig
     root: Path
@@ -89,11 +89,11 @@ class _Job:
 def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
     """Tunes a model on many tasks and measures it on held-out clusters.
 
-    All files go into ``out``; the same call again resumes an interrupted one. Under ``torchrun`` all processes make
+    All files go into ``out``; repeating the call resumes an interrupted run. Under ``torchrun`` all processes make
     this call and share the work; the first one prepares the data for the others, and writes.
 
     Raises:
-        flantune.errors.FlantuneError: Something the user can fix; what is done so far stays on disk.
+        flantune.errors.FlantuneError: Something the user can fix; finished work stays on disk.
 
     Paper: FLAN 2021, section 2.
     """
@@ -109,7 +109,7 @@ def run(file: RunFile, *, out: Path, reporter: Reporter | None = None) -> Run:
         if job.config.model.attention != "auto":
             loaded.clear()
         for split in folds:
-            # One model at a time: the first fold tunes the one that was checked.
+            # One model at a time: the first fold tunes the model that was checked.
             tuned = _tune_fold(job, prepared, split, base=loaded.pop() if loaded else None, identity=identity)
             folder = job.folder.fold(split.held_out).tuned
             _measure(
@@ -143,7 +143,7 @@ def _start(file: RunFile, out: Path, reporter: Reporter, *, processes: Processes
 def _prepare(job: _Job) -> tuple[list[PreparedTask], str]:
     """Reads the tasks' rows; returns them with a fingerprint of every definition and every row.
 
-    The first process reads them into the cache, where the others, which wait for it, find them.
+    The first process reads them into the cache, from which the others, which wait, read them.
     """
     prepared, identity = job.processes.in_turn(lambda: _read_tasks(job))
     job.processes.check_agreement(identity, what="the fingerprint of settings and data")
@@ -183,7 +183,7 @@ def _earlier_data(path: Path) -> str:
 
 
 def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
-    """Why a task's measured rows are not independent observations; empty when they are."""
+    """Why a task's measured rows are not independent observations; empty if they are."""
     how = TaskQuestions(evaluation=config.evaluation, prompts=config.prompts, seed=config.seed)
     rows = [prepared.stores["test"][at] for at in drawn_rows(prepared, how).get("test", ())]
     return str(find_repeated_rows(prepared.task, rows) or "")
@@ -192,12 +192,12 @@ def _repeated(prepared: PreparedTask, config: RunConfig) -> str:
 def _base_model(
     job: _Job, prepared: Sequence[PreparedTask], *, attention: Literal["auto"] | None = None
 ) -> LanguageModel:
-    """The pretrained model; one built from scratch is kept with the run, since every fold starts from it.
+    """The pretrained model; one built from scratch is stored with the run, since every fold starts from it.
 
     Args:
         job: The run.
         prepared: Its tasks.
-        attention: "auto": as the model learned to read, which is how it is measured; None: as it is tuned.
+        attention: "auto": as the model was pretrained, for measuring; None: as it is tuned.
     """
     config = job.config
     settings = config.model if attention is None else config.model.model_copy(update={"attention": attention})
@@ -252,13 +252,13 @@ def _measure(
 def _tune_fold(
     job: _Job, prepared: Sequence[PreparedTask], split: FoldTasks, *, base: LanguageModel | None, identity: str
 ) -> LanguageModel:
-    """The model tuned on everything a fold does not hold out; loaded when that is already done.
+    """The model tuned on everything a fold does not hold out; loaded if it is already tuned.
 
     Args:
         job: The run.
         prepared: Its tasks.
         split: The fold.
-        base: The model to tune, which is no longer what it was afterwards; None: it is loaded.
+        base: The model to tune, which is changed; None: it is loaded.
         identity: Of settings and data.
     """
     folder = job.folder.fold(split.held_out)
@@ -332,7 +332,7 @@ def _tune_fold(
 
 
 def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTask], split: FoldTasks) -> None:
-    """Makes sure that a finished fold's files can be read, and makes them again where possible."""
+    """Makes sure that a finished fold's files can be read, and makes them again if possible."""
     draws = read_training(folder).cursor
     try:
         read_mixture(folder)
@@ -345,7 +345,7 @@ def _tidy_finished(job: _Job, folder: FoldFolder, prepared: Sequence[PreparedTas
 def _dev_measure(
     job: _Job, taught: Sequence[PreparedTask], lm: LanguageModel, stream: PromptStream
 ) -> Callable[[int], dict[str, float]] | None:
-    """Measures dev rows of the tasks trained on now and then; it is not given any others."""
+    """A function that measures dev rows of the tasks trained on; it has no access to any others."""
     settings = job.config.training
     if not settings.measure_every:
         return None
@@ -354,11 +354,11 @@ def _dev_measure(
 
 
 def _store(job: _Job, folder: FoldFolder, lm: LanguageModel, *, card: str) -> LanguageModel:
-    """Writes the tuned model; with its adapter apart and merged where the run file asks for it. Returns what it is."""
+    """Writes the tuned model; with its adapter separate and merged if the run file sets it. Returns what it is."""
     settings, adapted = job.config.model, lm
     if settings.merge_adapter:
         job.processes.first(lambda: save_model(adapted, folder.adapter, card=card))
-        # Weights in 4 bits have no room for an adapter: it is added to those they were made from.
+        # An adapter cannot be added to 4-bit weights: it is added to the original weights.
         whole = {"path": str(folder.adapter), "quantize": "none"}
         answers = lm.model.generation_config
         lm = merged(lm if settings.quantize == "none" else load_model(settings.model_copy(update=whole)))
@@ -375,7 +375,7 @@ def _conclude(job: _Job, *, identity: str) -> None:
         for held in run_folds(job.config.holdout):
             fold = job.folder.fold(held.held_out)
             write_text(fold.card, fold_card(job.config, fold, results=results))
-    # The report shows the manifest and the manifest names the report, so it is written before and after.
+    # The report shows the manifest, and the manifest lists the report, so it is written before and after.
     write_manifest(job.folder.root, seconds=job.watch.seconds, fingerprints={"run": identity})
     with job.watch.stage("report"):
         write_report(job.folder.root)

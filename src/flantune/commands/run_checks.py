@@ -1,4 +1,4 @@
-"""What would stop a run later, found out before anything is tuned."""
+"""Checks for what would stop a run later, before anything is tuned."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def check_before(
     measured: Sequence[PreparedTask],
     note: Callable[[str], None],
 ) -> None:
-    """Makes sure that the model can be tuned as the run file says, and that every task can be asked.
+    """Makes sure that the model can be tuned as configured, and that every task can be asked.
 
     Args:
         config: The run.
         prepared: Its tasks.
         base: The model before tuning.
         measured: The tasks that models are measured on.
-        note: Told what this tokenizer cannot write, and what to know about its chat template.
+        note: Called with what this tokenizer cannot represent, and what to know about its chat template.
 
     Raises:
-        flantune.errors.FlantuneError: What would stop the run later.
+        flantune.errors.FlantuneError: Anything that would stop the run later.
     """
     _check_attention(config, base, note)
     check_loss(config, base.family)
@@ -59,7 +59,7 @@ def check_before(
 
 
 def _check_attention(config: RunConfig, base: LanguageModel, note: Callable[[str], None]) -> None:
-    """Makes sure that the model can be tuned, and measured afterwards, with the attention that is asked for."""
+    """Makes sure that the model can be tuned, and then measured, with the configured attention."""
     tuned = base if config.model.attention == "auto" else replace(base, attention=config.model.attention)
     check_prefix(tuned)
     if tuned.reads_both_ways and config.evaluation.backend == "vllm":
@@ -72,10 +72,10 @@ def _check_attention(config: RunConfig, base: LanguageModel, note: Callable[[str
 
 
 def check_dev_rows(config: RunConfig, taught: Sequence[PreparedTask]) -> tuple[DevQuestion, ...]:
-    """The dev questions that are asked while a fold is tuned.
+    """The dev questions that are asked during a fold's tuning.
 
     Raises:
-        ConfigError: They are to choose the weights that are kept, or when to end, and there are none.
+        ConfigError: They should choose the weights to keep, or when to stop, but there are none.
     """
     settings = config.training
     asked = dev_questions(taught, prompts=config.prompts, seed=config.seed, examples=settings.measure_examples)
@@ -87,7 +87,7 @@ def check_dev_rows(config: RunConfig, taught: Sequence[PreparedTask]) -> tuple[D
 
 
 def task_exams(config: RunConfig, prepared: Sequence[PreparedTask]) -> list[Exam]:
-    """The tasks as a run asks them.
+    """The tasks as exams of a run.
 
     Raises:
         EvaluationError: One cannot be measured.

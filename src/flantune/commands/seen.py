@@ -1,4 +1,4 @@
-"""``flantune seen``: of each benchmark another tool measured, whether the model was taught it, its kin or its kind."""
+"""``flantune seen``: for each benchmark that another tool measured, whether the model was trained on it or its kin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flantune.tasks.taskfile import load_task_file
 from flantune.types import Task
 
 Standing = Literal["taught", "rows", "kin", "cluster", "unseen", "unknown"]
-"""How a benchmark stands to what a model was trained on, from nearest to farthest."""
+"""The relation of a benchmark to a model's training data, from closest to most distant."""
 
 _RELATIONS: tuple[Relation, ...] = ("taught", "kin", "cluster")
 
@@ -38,17 +38,17 @@ class BenchmarkStanding:
     """One benchmark of a results file.
 
     Attributes:
-        benchmark: Its name there.
-        tool: What measured it.
-        hub: Its dataset; empty where the file does not say.
+        benchmark: Its name in the file.
+        tool: The tool that measured it.
+        hub: Its dataset; empty if the file does not say.
         metric: Its first metric.
-        score: What the model got by it.
-        known_as: The tasks and benchmarks that it was recognized as; empty where its own name is all that is known.
-        standing: How it stands to what the model was trained on; "rows": questions of it occur in its training rows;
-            "unknown": nothing speaks against it, but it was not recognized either.
-        reasons: Sentences that say why it is not new; empty where it is.
-        rows_seen: Questions that stand among the training rows, nearly word for word.
-        rows: Questions that were looked up; 0 where the file has none.
+        score: The model's score.
+        known_as: The tasks and benchmarks that it was recognized as; empty if only its name is known.
+        standing: Its relation to the training data; "rows": its questions occur in training rows; "unknown": no
+            indication, but it was not recognized either.
+        reasons: Sentences that say why it is not new; empty if it is.
+        rows_seen: Questions that occur in the training rows, nearly word for word.
+        rows: Questions that were checked; 0 if the file has none.
     """
 
     benchmark: str
@@ -65,14 +65,14 @@ class BenchmarkStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenReport:
-    """What a model had seen of what was measured.
+    """What a model had seen of the measured benchmarks.
 
     Attributes:
         model: Its folder.
-        is_signed: The record carries a hash of its contents, and they fit it.
+        is_signed: Whether the record has a hash of its contents that is correct.
         tasks: Tasks that the record names.
-        held_out: Clusters that it says were held out.
-        benchmarks: What stands in the results files.
+        held_out: Clusters that were held out, by the record.
+        benchmarks: The benchmarks in the results files.
     """
 
     model: str
@@ -160,12 +160,12 @@ def _is_benchmark(one: ReportedBenchmark, name: str, hubs: Sequence[str], patter
 
 
 def _names(one: ReportedBenchmark) -> frozenset[str]:
-    """How a benchmark may be called: "mmlu:astronomy" and "mmlu_astronomy" are one name."""
+    """Possible names of a benchmark: "mmlu:astronomy" and "mmlu_astronomy" are one name."""
     return frozenset({plain_name(one.name.replace(":", " "))})
 
 
 def _is_hub(one: str, other: str) -> bool:
-    """Whether two names are of one dataset; tools leave its organization out."""
+    """Whether two names mean the same dataset; tools omit its organization."""
     left, right = one.partition(":"), other.partition(":")
     if "/" not in left[0] or "/" not in right[0]:
         left, right = (_bare(left), _bare(right))
@@ -178,5 +178,5 @@ def _bare(name: tuple[str, str, str]) -> tuple[str, str, str]:
 
 @cache
 def _shipped() -> tuple[Task, ...]:
-    """The tasks that come with flantune: what is known of benchmarks by name, dataset, family and cluster."""
+    """The shipped tasks, for recognizing benchmarks by name, dataset, family and cluster."""
     return tuple(load_task_file(path) for path in collection_files(collections()))

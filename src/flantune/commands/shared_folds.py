@@ -1,4 +1,4 @@
-"""Tuned models that a run takes from another one of the same study, where both would tune alike."""
+"""Tuned models that a run takes from another run of the same study with the same tuning."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
     from flantune.runs.folder import FoldFolder, RunFolder
 
-# What measuring with other settings makes anew.
+# What is made again when measuring with other settings.
 _OWN = ("tuned",)
 
 
 def share_tuning(first: RunFolder, later: RunFolder) -> None:
-    """Gives a run the tuned models of another one, so that it only measures.
+    """Gives a run the tuned models of another run, so that it only measures.
 
-    The files are the same ones under two names, or copies where the file system has no such links. What the tasks gave
-    goes along: should tasks or rows have changed since, the run says so and stops.
+    The files are hard links, or copies if the file system does not support these. The record of the tasks' data is
+    copied too: if tasks or rows have changed since, the run says so and stops.
 
     Args:
         first: A finished run.
-        later: A run with the same settings of all that shapes the weights.
+        later: A run with the same settings for everything that determines the weights.
 
     Raises:
         FlantuneError: The disk is full or the folder cannot be written.
@@ -66,7 +66,7 @@ def _link_all(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name; every file of a run is replaced whole when it is written again."""
+    """A hard link; files of a run are always replaced completely when rewritten."""
     try:
         os.link(source, target)
     except OSError:

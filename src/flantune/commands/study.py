@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,8 +201,3 @@ def _exams(config: RunConfig, last: dict[str, tuple[Exam, ...]]) -> tuple[Exam, 
         last.clear()
         last[key] = tuple(suite_exams(config).exams)
     return last[key]
-
-
-def shared_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:
-    """The numbers of the runs that take the tuned models of another one."""
-    return tuple(run.number for run in runs if run.tuned_by is not None)

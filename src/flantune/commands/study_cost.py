@@ -1,4 +1,4 @@
-"""What a study still takes: what several runs share is counted once, and what is there is not counted."""
+"""The remaining cost of a study: shared work counts once, and finished work does not count."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flantune.system.progress import Reporter, Silent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmCost:
-    """What one arm takes.
+    """The cost of one arm.
 
     Attributes:
         arm: Its name.
-        runs: Its runs, one a seed.
-        there: Those that are finished.
-        shared: Those of the others that take the tuned models of another arm.
-        load: What the others take.
+        runs: Its runs, one per seed.
+        there: Number of finished runs.
+        shared: Number of the others that use another arm's tuned models.
+        load: The cost of the others.
     """
 
     arm: str
@@ -34,15 +34,15 @@ class ArmCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyCost:
-    """What a study takes.
+    """The cost of a study.
 
     Attributes:
         arms: Arm by arm.
-        device: What the times are of; empty: none was named.
-        speed: Of that device.
-        fits: Whether the memory of the device is enough for every arm; None where that is not known.
-        detectable: The smallest difference from its base model that one run could show: of the arm that shows least.
-        notes: What else is to be known.
+        device: The device of the times; empty: none.
+        speed: Speed of the device.
+        fits: Whether the memory of the device is sufficient for every arm; None if unknown.
+        detectable: The smallest difference from its base model that one run could detect, for the least sensitive arm.
+        notes: Further notes.
     """
 
     arms: tuple[ArmCost, ...]
@@ -54,20 +54,20 @@ class StudyCost:
 
     @property
     def total(self) -> Load:
-        """All of it."""
+        """The sum."""
         return total(arm.load for arm in self.arms)
 
 
 def study_cost(expanded: ExpandedStudy, *, device: str = "", reporter: Reporter | None = None) -> StudyCost:
-    """What the missing runs of a study take; nothing is trained, and no weight is read.
+    """The cost of a study's missing runs; nothing is trained, and no weights are read.
 
     Args:
         expanded: The study.
-        device: "here" tries this machine; else devices by name, such as "h100:8"; empty: no time.
-        reporter: Told what is looked at.
+        device: "here" measures this machine; otherwise named devices, such as "h100:8"; empty: no time.
+        reporter: Gets the progress.
 
     Raises:
-        FlantuneError: What a run itself would stop at.
+        FlantuneError: Anything that would stop a run itself.
     """
     told = reporter or Silent()
     speeds: dict[str, Speed | None] = {}
@@ -107,7 +107,7 @@ def _cost(run: PlannedRun, expanded: ExpandedStudy, *, device: str, speed: Speed
 
 
 def _estimated(run: PlannedRun, runs: Sequence[PlannedRun]) -> RunFile:
-    """The run file, with a model that is there: one that starts from another arm is as large as that one's."""
+    """The run file with an existing model: one that starts from another arm has the size of that arm's model."""
     config = run.file.config
     model, at = config.model, run
     while at.starts_from is not None:
@@ -118,12 +118,12 @@ def _estimated(run: PlannedRun, runs: Sequence[PlannedRun]) -> RunFile:
 
 
 def _load(run: PlannedRun, cost: RunCost, asked: set[object]) -> Load:
-    """What one run adds to what was counted before it."""
+    """What one run adds to the cost counted so far."""
     config = run.file.config
     parts = ("model", "evaluation", "prompts", "packing", "holdout", "data")
     base = (run.seed, fingerprint([getattr(config, part).model_dump(mode="json") for part in parts]))
     load = Load() if base in asked else cost.base
     asked.add(base)
-    if config.training.steps == 0:  # the model is not changed: its answers are those of the base model
+    if config.training.steps == 0:  # the model is unchanged: its answers are those of the base model
         return load
     return total((load, cost.tuned, *(() if run.tuned_by is not None else (cost.training,))))

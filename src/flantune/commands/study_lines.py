@@ -40,12 +40,7 @@ def study_lines(expanded: ExpandedStudy, cost: StudyCost) -> Iterator[str]:
 
 
 def differing_settings(study: Study, config: RunConfig) -> dict[str, dict[str, object]]:
-    """Arm → those of its settings that are not the same in all arms, nor those of the run file.
-
-    Args:
-        study: The study.
-        config: The run file's settings.
-    """
+    """Arm → those of its settings that are not the same in all arms, nor those of the run file."""
     own = dict(flatten(config))
     keys = dict.fromkeys(key for arm in study.arms for key in arm.settings)
     alike = {

@@ -1,4 +1,4 @@
-"""Runs of a study, several at a time: each goes on where it stopped, and one that fails stops no other."""
+"""Runs of a study, several at a time: each resumes where it stopped, and a failed run does not stop the others."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class RunReceipt:
 
     Attributes:
         number: Its place in the study.
-        error: What stopped it; empty: it is done.
-        where: Where that was, which differs from run to run.
-        seconds: How long it took now.
+        error: What stopped it; empty if it is finished.
+        where: Where it stopped, which differs from run to run.
+        seconds: Time it took in this call.
     """
 
     number: int
@@ -49,13 +49,13 @@ class RunReceipt:
 
     @property
     def reason(self) -> str:
-        """What stopped it, without where: it may have stopped others too."""
+        """What stopped it, without the place, since the same may have stopped others."""
         return self.error.removeprefix(f"{self.where}: ") if self.where else self.error
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a worker needs: the runs, and whom it tells what happens."""
+    """What a worker needs: the runs, and where to report."""
 
     runs: tuple[PlannedRun, ...]
     reporter: Reporter
@@ -64,14 +64,14 @@ class _Work:
 def run_all(
     runs: Sequence[PlannedRun], todo: Sequence[int], *, engine: Engine, workers: int, reporter: Reporter
 ) -> tuple[RunReceipt, ...]:
-    """Makes the runs that are not done, those that others need first.
+    """Makes the unfinished runs, first those that others need.
 
     Args:
         runs: All runs of the study.
-        todo: The numbers of those that are not done.
-        engine: Who makes them.
-        workers: How many at a time; one alone tells of its progress.
-        reporter: Told what happens.
+        todo: The numbers of the unfinished ones.
+        engine: What makes them.
+        workers: Number of runs at a time; a single one reports its progress.
+        reporter: Gets the progress.
 
     Returns:
         What happened to each, by number.
@@ -90,10 +90,10 @@ def run_all(
 
 
 def _made(engine: Engine, work: _Work, numbers: Sequence[int]) -> Iterator[RunReceipt]:
-    """The receipts of runs, in the order in which they end.
+    """The receipts of runs, in the order in which they finish.
 
-    Where processes are killed again and again, some run kills its own, say since it needs more memory than there is:
-    those that are missing then are made alone, one after another, so that it ends no other.
+    If processes are killed repeatedly, some run kills its own process, for example because it needs too much memory:
+    the remaining runs are then made one after another, so that it does not end others.
     """
     missing = dict.fromkeys(numbers)
     try:
@@ -109,7 +109,7 @@ def _made(engine: Engine, work: _Work, numbers: Sequence[int]) -> Iterator[RunRe
 
 
 def run_one(work: _Work, number: int) -> RunReceipt:
-    """Makes one run; what stops it, foreseen or not, is in the receipt, and where it is a fault also in a file."""
+    """Makes one run; what stops it, expected or not, is in the receipt, and an unexpected error also in a file."""
     planned, start = work.runs[number], time.monotonic()
     try:
         planned.folder.failure.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def run_one(work: _Work, number: int) -> RunReceipt:
         run(planned.file, out=planned.folder.root, reporter=work.reporter)
     except FlantuneError as error:
         return RunReceipt(number, error=error.render(), where=error.where, seconds=time.monotonic() - start)
-    except Exception as error:  # whatever a library raises in one run: the others go on
+    except Exception as error:  # any exception of a library in one run: the others continue
         told = _unforeseen(error, planned.folder)
         gc.collect()  # the failed run's model, before the next one asks for memory
         return RunReceipt(number, error=told, seconds=time.monotonic() - start)
@@ -127,7 +127,7 @@ def run_one(work: _Work, number: int) -> RunReceipt:
 
 
 def _unforeseen(error: Exception, folder: RunFolder) -> str:
-    """What stopped a run that nobody foresaw, in words; the traceback goes to a file of the run's folder."""
+    """An unexpected error of a run, in words; the traceback is written to a file in the run's folder."""
     kind, first = type(error).__name__, (str(error).strip() or "no message").splitlines()[0]
     message = f"{kind}: {first}"
     hint = "look for the cause in its text, then repeat the command: it makes this run again"
@@ -151,7 +151,7 @@ def missing_runs(runs: Sequence[PlannedRun]) -> tuple[int, ...]:
 
 
 def with_done_leaders(runs: Sequence[PlannedRun], todo: Sequence[int]) -> tuple[PlannedRun, ...]:
-    """The runs, each taking its models from one that is done already, where there is one that is tuned alike."""
+    """The runs, each using the models of a finished run with the same tuning, if there is one."""
     done: dict[tuple[int, str], int] = {}
     for planned in runs:
         if planned.number not in todo:
@@ -178,14 +178,14 @@ def _tell(planned: PlannedRun, receipt: RunReceipt, done: int, of: int, reporter
 
 @contextmanager
 def _ended_with_its_workers() -> Iterator[None]:
-    """Within the block Ctrl-C ends the workers at once: a run of hours is not waited for, and goes on when repeated."""
+    """Within the block Ctrl-C ends the workers immediately: long runs are not waited for, and resume when repeated."""
 
     def end(number: int, frame: FrameType | None) -> None:
         for child in multiprocessing.active_children():
             child.kill()
         signal.default_int_handler(number, frame)
 
-    if threading.current_thread() is not threading.main_thread():  # Ctrl-C comes to whoever is
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets Ctrl-C
         yield
         return
     before = signal.signal(signal.SIGINT, end)

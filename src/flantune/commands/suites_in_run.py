@@ -1,4 +1,4 @@
-"""Benchmarks measured in a run: read before anything is loaded, kept apart from what is trained on."""
+"""Benchmarks measured in a run: read before anything is loaded, and kept separate from training data."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def suite_exams(config: RunConfig) -> Chosen:
-    """The exams of ``evaluation.suites``, each scored as its benchmark is; without suites there are none.
+    """The exams of ``evaluation.suites``, each with its benchmark's scoring; none without suites.
 
     Raises:
         EvaluationError: There is no such benchmark.
-        MissingSuiteDataError: Its data is not there, and ``data.missing`` is not "skip".
+        MissingSuiteDataError: Its data is missing, and ``data.missing`` is not "skip".
     """
     settings = config.evaluation
     if not settings.suites:
@@ -51,14 +51,14 @@ def suite_exams(config: RunConfig) -> Chosen:
 def check_unseen(
     config: RunConfig, prepared: Sequence[PreparedTask], folds: Sequence[FoldTasks], exams: Sequence[Exam]
 ) -> None:
-    """Makes sure, before anything is trained, that no fold would be taught what its model is to be measured on.
+    """Makes sure, before anything is trained, that no fold trains on what its model will be measured on.
 
     Raises:
-        LeakError: One would, and ``evaluation.seen_tasks`` does not ask for what is seen.
+        LeakError: One does, and ``evaluation.seen_tasks`` is not set.
     """
     if not exams:
         return
-    from flantune.commands.plan import trained_tasks  # it needs PyTorch, which scoring again can do without
+    from flantune.commands.plan import trained_tasks  # it needs PyTorch, which rescoring does not
 
     nothing = RowIndex(hashes=np.empty(0, dtype=np.uint64))
     taught = [
@@ -84,7 +84,7 @@ def check_unseen(
 def seen_in_run(
     config: RunConfig, folds: Sequence[FoldFolder], exams: Sequence[Exam]
 ) -> Mapping[str, Mapping[str, Seen]]:
-    """Fold → exam → why it was not new to that fold's model, by the record in the model's folder; "" is the base model.
+    """Fold → exam → why it was not new to that fold's model, by the model's record; "" is the base model.
 
     Raises:
         flantune.errors.SourceError: A record cannot be read.

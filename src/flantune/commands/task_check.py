@@ -9,10 +9,9 @@ from pathlib import Path
 from flantune.errors import FlantuneError
 from flantune.evaluation.metrics.readable import MOST_LOOKED_AT as READ_BY_METRICS
 from flantune.evaluation.metrics.readable import metric_findings
-from flantune.prompts.empty_fields import empty_field_findings
 from flantune.prompts.giveaways import MOST_LOOKED_AT as OPTIONS_LOOKED_AT
 from flantune.prompts.giveaways import option_findings
-from flantune.prompts.lint import lint_task
+from flantune.prompts.lint import empty_field_findings, lint_task
 from flantune.prompts.lint_text import Finding
 from flantune.tasks.example_store import PreparedTask, SplitReport
 from flantune.tasks.examples import FirstLook, first_look
@@ -40,12 +39,7 @@ class TaskCheck:
 
 
 def check_task(task: Task, *, cache: Path) -> TaskCheck:
-    """Every row of a task: what is bad, where and why, however many rows are; then its metrics and options.
-
-    Args:
-        task: The task.
-        cache: Folder for adapted examples.
-    """
+    """Every row of a task: what is bad, where and why, however many rows are; then its metrics and options."""
     try:
         survey = survey_task(task, cache=cache, skip_missing=True)
     except FlantuneError as error:
@@ -70,11 +64,7 @@ def check_task(task: Task, *, cache: Path) -> TaskCheck:
 
 
 def findings_in_rows(survey: PreparedTask) -> tuple[Finding, ...]:
-    """What the rows of a task show: references that its metrics cannot read, options that give answers away, and so on.
-
-    Args:
-        survey: The task with its rows.
-    """
+    """What a task's rows show, such as references that its metrics cannot read or options that give answers away."""
     return (*metric_findings(survey.task, _asked(survey)), *_rows_findings(survey))
 
 
@@ -156,12 +146,7 @@ class TaskLint:
 
 
 def lint_with_rows(task: Task, *, rows: int) -> TaskLint:
-    """The linter's findings on a task's templates, metrics, options and first rows.
-
-    Args:
-        task: The task.
-        rows: Good rows to look at.
-    """
+    """The linter's findings on a task's templates, metrics, options and first rows."""
     look = first_look(task, count=rows)
     findings = (
         *lint_task(task, look.examples),

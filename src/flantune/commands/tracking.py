@@ -1,4 +1,4 @@
-"""Tells trackers of a run: its curves while it tunes, its scores and report at the end."""
+"""Sends a run to trackers: its curves during tuning, its scores and report at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flantune.settings.config import RunConfig
 
 PRETRAINED = ""
-"""In place of a fold's name, where there are no folds."""
+"""The name used if there are no folds."""
 
 
 @contextmanager
@@ -27,10 +27,10 @@ def tracking(
 
     Args:
         config: The run file.
-        metrics: The file that gains a line every so many steps.
-        fold: Which of the run's models; ``PRETRAINED`` where there are none.
-        note: Told of trackers that fail; they are left out.
-        is_first: Of several processes, only the first tells anybody.
+        metrics: The metrics file.
+        fold: The fold; ``PRETRAINED`` if there are none.
+        note: Called about failing trackers, which are left out.
+        is_first: Whether this is the first process; only it reports.
     """
     followers = follow(
         config.tracking.to if is_first else (),
@@ -49,7 +49,7 @@ def tracking(
 
 
 def conclude_tracking(config: RunConfig, root: Path, results: Results, *, note: Callable[[str], None]) -> None:
-    """Gives trackers the scores of each fold, the report and the files it is made from; once for the same scores."""
+    """Sends trackers the scores of each fold, the report and its source files; once for the same scores."""
     folder = RunFolder(root)
     files = (folder.report, folder.results, folder.settings)
     if not config.tracking.to:
@@ -61,9 +61,9 @@ def conclude_tracking(config: RunConfig, root: Path, results: Results, *, note: 
 
 
 def scores_of(results: Results, fold: str) -> dict[str, float]:
-    """A fold's means of clusters it held out: of each model, and each later model's difference; in points.
+    """A fold's means over held-out clusters: for each model, and each later model's difference, in points.
 
-    The first number of shots stands alone; others are named.
+    The first number of shots has no label; others have.
     """
     found: dict[str, float] = {}
     first = results.clusters[0].shots if results.clusters else 0

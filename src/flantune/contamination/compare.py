@@ -1,4 +1,4 @@
-"""Training tasks against measured tasks: one pass over each side, then the findings."""
+"""Compares training tasks with measured tasks: one pass over each side, then the findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flantune.contamination.tally import FoundOverlaps, make_found, task_finding
 _DEFAULTS = Settings()
 
 OnRows = Callable[[int, int, str], None]
-"""Told of progress: rows done, rows in all, what is being read."""
+"""Called with the progress: rows done, total rows, what is being read."""
 
 
 def compare(
@@ -28,10 +28,9 @@ def compare(
     on_rows: OnRows | None = None,
     hash_bits: int = 64,
 ) -> FoldFinding:
-    """Which test rows of the unseen tasks are, in part or nearly whole, among the train rows of the training tasks.
+    """Finds test rows of unseen tasks that occur, in part or nearly completely, in training rows.
 
-    Memory holds the n-grams of the measured rows; training streams past them. The order in which tasks are given
-    changes nothing.
+    The n-grams of the measured rows are in memory; training rows are streamed. The order of tasks does not matter.
 
     Args:
         train: Tasks trained on; their train split is read.
@@ -39,7 +38,7 @@ def compare(
         settings: What counts as an overlap.
         held_out: Names of the held-out clusters, for the report.
         on_rows: Called with the progress.
-        hash_bits: Bits of an n-gram hash; fewer than 64 only to test that findings do not rest on hashes.
+        hash_bits: Bits of an n-gram hash; fewer than 64 only for testing that findings do not depend on hashes.
 
     Paper: FLAN 2021, appendix C; GPT-3, appendix C.
     """

@@ -1,4 +1,4 @@
-"""The rows that are compared: one side trained on, one side measured, each read in blocks."""
+"""The compared rows: training rows on one side, measured rows on the other, each read in blocks."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from flantune.contamination.words import Words, read_words, split_words
 from flantune.types import Example, SplitRole
 
 BLOCK_CHARACTERS = 1 << 20
-"""Characters of text handled at once: arrays small enough for a processor's cache, large enough for numpy."""
+"""Characters processed together: arrays small enough for a processor's cache, large enough for numpy."""
 WHOLE_ROW = -1
 """The field number of a row taken as one text."""
 
 
 def texts_of(example: Example) -> tuple[str, ...]:
-    """All that a row says: its fields in order, then its references."""
+    """All texts of a row: its fields in order, then its references."""
     return (*example.fields.values(), *example.references)
 
 
 class Named(Protocol):
-    """A task, or whatever else has rows and a name."""
+    """A task, or anything else with rows and a name."""
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """Its name in the report."""
 
 
 class HasRows(Protocol):
@@ -52,7 +52,7 @@ class Block:
         first_row: Number of the first row in the corpus.
         row_of_text: Row of each text, counted from ``first_row``, shape [texts].
         is_reference: Whether a text is a reference and not a field, shape [texts].
-        rows: How many rows.
+        rows: Number of rows.
         words: The words of the texts.
     """
 
@@ -68,7 +68,7 @@ class ComparedRows:
     """One split role of several tasks, with their rows numbered from first to last.
 
     Attributes:
-        names: Task names, sorted, so that the order in which tasks are given changes nothing.
+        names: Task names, sorted, so that the order of tasks does not matter.
         stores: Their rows.
         firsts: Number of each task's first row, and at the end the number of rows.
     """
@@ -96,7 +96,7 @@ class ComparedRows:
         return tuple(self.stores[task][0].fields) if len(self.stores[task]) else ()
 
     def strings(self, row: int, field_number: int) -> list[str]:
-        """The words of one text of a row, or of all of them."""
+        """The words of one text of a row, or of all texts."""
         texts = texts_of(self.example(row))
         chosen = texts if field_number == WHOLE_ROW else texts[field_number : field_number + 1]
         return [word for text in chosen for word in split_words(text)]

@@ -1,4 +1,4 @@
-"""The texts whose n-grams are compared: each field by itself, and rows of nothing but short fields as a whole."""
+"""The texts whose n-grams are compared: each field separately, and rows with only short fields as a whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flantune.contamination.hashing import Bool, Int64, PrefixSums, UInt64, expa
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Units:
-    """The units of a block, their words one after the other.
+    """The units of a block, with their words in succession.
 
     Attributes:
         firsts: Place of each unit's first word among the units' words, and the end: shape [units + 1].
@@ -39,10 +39,10 @@ class Units:
 def make_units(block: Block, *, ngram: int) -> Units:
     """A block's units.
 
-    Every text is one. A row all of whose texts are shorter than an n-gram (a COPA premise with its two choices, a
-    trivia question with its answer) is one more unit as a whole, or it could hardly ever be recognized. Only such rows
-    are looked for by texts of fewer words than a gram, and not by their references: the title of a passage and the name
-    of a film, both of eight words, are found anywhere.
+    Every text is a unit. A row whose texts are all shorter than an n-gram (a COPA premise with its two choices, a
+    trivia question with its answer) is another unit as a whole; otherwise it could hardly ever be recognized. Only such
+    rows are searched by texts with fewer words than an n-gram, and not by their references: the title of a passage or
+    the name of a film, of eight words, can occur anywhere.
     """
     firsts, row_of_text = block.words.firsts, block.row_of_text
     sizes = np.diff(firsts)

@@ -1,4 +1,4 @@
-"""Rows that say nearly the same: found by MinHash buckets, verified by the exact Jaccard index of their shingles."""
+"""Near-duplicate rows: found by MinHash buckets, verified by the exact Jaccard index of their shingles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEPT_ROWS = 8192
 
 
 def shingles_of(words: Sequence[str], size: int) -> frozenset[str]:
-    """The distinct shingles of a row: runs of ``size`` words; all of its words when they are fewer.
+    """The distinct shingles of a row: runs of ``size`` words, or all of its words if there are fewer.
 
     >>> sorted(shingles_of("to be or not to be or".split(), 3))
     ['be or not', 'not to be', 'or not to', 'to be or']
@@ -76,7 +76,7 @@ class DuplicateIndex:
         corpus: The measured rows.
         keys: Sorted bucket keys, shape [rows · bands].
         rows: The row of each key, shape [rows · bands].
-        filter: Tells quickly what is not a shingle of a measured row.
+        filter: Quickly excludes what is not a shingle of a measured row.
     """
 
     corpus: ComparedRows
@@ -91,7 +91,7 @@ class DuplicateIndex:
 
 
 class DuplicateCollector:
-    """Takes measured rows, block by block, and makes the index."""
+    """Collects measured rows, block by block, into an index."""
 
     def __init__(self, corpus: ComparedRows, *, jaccard: float, shingle: int, min_words: int, seed: int) -> None:
         self._corpus, self._jaccard, self._shingle = corpus, jaccard, shingle
@@ -102,14 +102,14 @@ class DuplicateCollector:
         self._shingles: list[UInt64] = []
 
     def add(self, block: Block) -> None:
-        """Takes the rows of a block."""
+        """Adds the rows of a block."""
         found = _row_shingles(block, size=self._shingle, min_words=self._min_words)
         self._keys.append(band_keys(found.hashes, found.firsts, bands=self._bands, seed=self._seed).ravel())
         self._rows.append(np.repeat(found.rows, self._bands.count).astype(np.int32))
         self._shingles.append(np.unique(found.hashes))
 
     def index(self) -> DuplicateIndex:
-        """The index of all that was taken."""
+        """The index of all added rows."""
         keys = np.concatenate([np.empty(0, np.uint64), *self._keys])
         rows = np.concatenate([np.empty(0, np.int32), *self._rows])
         order = np.lexsort((rows, keys))
@@ -128,7 +128,7 @@ class DuplicateCollector:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A measured row and a training row that say nearly the same.
+    """A measured row and a training row that are near duplicates.
 
     Attributes:
         row: The measured row, by its number in the corpus.
@@ -142,10 +142,10 @@ class Duplicate:
 
 
 class DuplicateScanner:
-    """Takes training rows, block by block, and keeps one duplicate a measured row and training task.
+    """Processes training rows, block by block, and keeps one duplicate per measured row and training task.
 
-    A pair that could tell nothing new is not compared: its training row is known to be a duplicate, its measured
-    row to have one in that task.
+    A pair that cannot add information is not compared: its training row is already known to be a duplicate, and its
+    measured row to have one in that task.
     """
 
     def __init__(self, index: DuplicateIndex, train: ComparedRows) -> None:
@@ -155,7 +155,7 @@ class DuplicateScanner:
         self.train_rows: set[int] = set()
 
     def add(self, block: Block) -> None:
-        """Takes the rows of one block of training rows."""
+        """Adds one block of training rows."""
         if not len(self._index.keys):
             return
         rows = _row_shingles(block, size=self._index.shingle, min_words=self._index.min_words)
@@ -164,7 +164,7 @@ class DuplicateScanner:
             self._compare(block, train_row, row)
 
     def _may_match(self, rows: _RowShingles) -> Bool:
-        """False for a row that cannot be similar enough to any measured row at all.
+        """False for a row that cannot be similar enough to any measured row.
 
         |A ∩ B| ≥ j · |A ∪ B| ≥ j · |A|: at least that share of a row's distinct shingles must occur in measured rows.
         """
@@ -172,7 +172,7 @@ class DuplicateScanner:
         owners = np.repeat(np.arange(len(counts)), counts)
         is_known = self._index.filter.may_hold(rows.hashes)
         may = np.bincount(owners, weights=is_known, minlength=len(counts)) >= 1
-        # Distinct shingles: sort (row, hash) pairs in one number each; rows are fewer than 2^24 a block.
+        # Distinct shingles: sort (row, hash) pairs in one number each; there are fewer than 2^24 rows per block.
         chosen = may[owners]
         pairs = (owners[chosen].astype(np.uint64) << np.uint64(40)) | (rows.hashes[chosen] >> np.uint64(24))
         order = np.argsort(pairs)

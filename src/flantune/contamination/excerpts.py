@@ -1,4 +1,4 @@
-"""Overlaps made visible: the words two rows share, and where each of them is."""
+"""Excerpts of overlaps: the words two rows share, and where each of them is."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def field_name(names: tuple[str, ...], number: int) -> str:
 def show_overlap(
     measured: ComparedRows, place: tuple[int, int], train: ComparedRows, train_place: tuple[int, int]
 ) -> ShownOverlap:
-    """What two texts share, each given as (row, number of the text)."""
+    """The words that two texts share, each given as (row, number of the text)."""
     span = longest_shared_run(measured.strings(*place), train.strings(*train_place))
     return _shown(measured, place, train, train_place, span=shorten(span), words=len(span))
 
@@ -70,7 +70,7 @@ def show_overlap(
 def show_duplicate(
     measured: ComparedRows, row: int, train: ComparedRows, train_row: int, *, jaccard: float
 ) -> ShownOverlap:
-    """Two rows that say nearly the same: the training row's words."""
+    """Near duplicates, shown by the training row's words."""
     span = shorten(train.strings(train_row, WHOLE_ROW))
     return _shown(measured, (row, WHOLE_ROW), train, (train_row, WHOLE_ROW), span=span, jaccard=jaccard)
 

@@ -1,4 +1,4 @@
-"""Rolling hashes of many windows at once, and a filter that says in a bit what is not in a table."""
+"""Rolling hashes of many windows at once, and a bit filter for what is not in a table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Bool = NDArray[np.bool_]
 
 _BASE = 0xD1342543DE82EF95  # odd, so that it has an inverse modulo 2^64
 _SIZE_STEP = 1 << 20
-_BITS_PER_ENTRY = 5  # 2^5 bits an entry: three of a hundred absent hashes pass
+_BITS_PER_ENTRY = 5  # 2^5 bits per entry: three in a hundred absent hashes pass
 _MAX_FILTER_BITS = 31  # 256 MiB
 
 
 def ranges(sizes: NDArray[np.generic]) -> Int64:
-    """Where runs of these sizes start, and where the last one ends.
+    """The starts of runs with these sizes, and the end of the last one.
 
     >>> ranges(np.array([2, 0, 3])).tolist()
     [0, 2, 2, 5]
@@ -41,7 +41,7 @@ def expand(starts: Int64, sizes: Int64) -> Int64:
 
 
 def smallest(parts: Sequence[UInt64], most: int, limit: int) -> tuple[UInt64, int]:
-    """The smallest hashes of several arrays, in order and each once, and the greatest that may still be one of them.
+    """The smallest hashes of several arrays, in order and each once, and the largest value that could still be one.
 
     >>> smallest([np.array([7, 3, 9], dtype=np.uint64), np.array([3, 1], dtype=np.uint64)], 3, 99)
     (array([1, 3, 7], dtype=uint64), 7)
@@ -61,7 +61,7 @@ class PrefixSums:
     sums: UInt64
 
     def between(self, starts: Int64, stops: Int64) -> UInt64:
-        """The hash of each window ``starts[k]:stops[k]``: the same wherever the window lies."""
+        """The hash of each window ``starts[k]:stops[k]``, independent of its place."""
         _, inverses = _powers(len(self.sums))
         return (self.sums[stops] - self.sums[starts]) * inverses[starts]
 
@@ -103,7 +103,7 @@ def _power_table(base: int, size: int) -> UInt64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BitFilter:
-    """Says of most hashes that they are not in a table, with one look into a bit array.
+    """Excludes most hashes that are not in a table, with one read of a bit array.
 
     Attributes:
         bits: The bit array, shape [2^k / 8].
@@ -114,7 +114,7 @@ class BitFilter:
     shift: int
 
     def may_hold(self, hashes: UInt64) -> Bool:
-        """False where a hash is surely absent."""
+        """False if a hash is certainly absent."""
         slots = hashes >> np.uint64(self.shift)
         found = self.bits[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)
         held: Bool = (found & np.uint8(1)).astype(np.bool_)
@@ -122,7 +122,7 @@ class BitFilter:
 
 
 def make_filter(hashes: UInt64) -> BitFilter:
-    """A filter that holds these hashes.
+    """A filter of these hashes.
 
     >>> few = make_filter(np.array([1 << 60, 3 << 60], dtype=np.uint64))
     >>> few.may_hold(np.array([1 << 60, 2 << 60, 3 << 60], dtype=np.uint64)).tolist()

@@ -1,4 +1,4 @@
-"""Training rows streamed past the grams of what is measured; every match is verified word by word."""
+"""Streams training rows past the n-grams of measured rows; every match is verified word by word."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from flantune.contamination.ngrams import GramIndex, UnitWords
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matches:
-    """What was found in training. A *document* is a distinct text: one that many rows share counts once.
+    """Matches in training rows. A *document* is a distinct text: one shared by many rows counts once.
 
     Attributes:
-        index: The grams that were looked for.
-        counts: Documents that hold each gram, shape [grams]; exact up to one more than the limit.
+        index: The n-grams that were searched for.
+        counts: Number of documents with each n-gram, shape [grams]; exact up to one above the limit.
         documents: Document of each match, in growing order, shape [matches].
         occurrences: The occurrence it matches, shape [matches].
         row_documents: Document of each sighting, shape [sightings].
         rows: Training row of each sighting, in growing order, shape [sightings].
         fields: Which text of the row, shape [sightings].
-        max_documents: A gram in more documents is too common to count; None: none is.
+        max_documents: An n-gram in more documents is too common to count; None: no limit.
     """
 
     index: GramIndex
@@ -41,13 +41,13 @@ class Matches:
 
     @property
     def common_grams(self) -> int:
-        """Grams ignored because too many documents hold them."""
+        """N-grams ignored because too many documents contain them."""
         return 0 if self.max_documents is None else int((self.counts > self.max_documents).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """Places of a block whose hash is that of a gram, sorted by unit, length and place."""
+    """Places of a block whose hash equals that of an n-gram, sorted by unit, length and place."""
 
     units: Int64
     places: Int64
@@ -56,9 +56,9 @@ class _Hits:
 
 
 class OverlapScanner:
-    """Takes the units of training rows, block by block, and remembers what they share with what is measured.
+    """Processes the units of training rows, block by block, and records what they share with measured rows.
 
-    Memory: for each measured gram at most ``max_documents`` + 1 matches, and a few bytes a training row that matches.
+    Memory: for each measured n-gram at most ``max_documents`` + 1 matches, and a few bytes per matching training row.
     """
 
     def __init__(self, index: GramIndex, *, max_documents: int | None) -> None:
@@ -70,7 +70,7 @@ class OverlapScanner:
         self._row_documents, self._rows, self._fields = array("q"), array("q"), array("q")
 
     def add(self, block: Block, units: Units) -> None:
-        """Takes the units of one block of training rows."""
+        """Adds the units of one block of training rows."""
         hits = self._hits(units)
         borders = np.flatnonzero(np.diff(hits.units)) + 1
         for start, stop in pairwise([0, *borders.tolist(), len(hits.units)] if len(hits.units) else []):
@@ -84,7 +84,7 @@ class OverlapScanner:
                 self._fields.append(int(units.fields[unit]))
 
     def matches(self) -> Matches:
-        """What was found in all blocks."""
+        """The matches in all blocks."""
         lists = (self._documents, self._occurrences, self._row_documents, self._rows, self._fields)
         documents, occurrences, row_documents, rows, fields = (np.array(one, dtype=np.int64) for one in lists)
         return Matches(
@@ -107,16 +107,16 @@ class OverlapScanner:
     def _hits_of_length(self, units: Units, length: int) -> tuple[Int64, Int64, Int64, Int64]:
         places, grams = self._index.find(units.sums.windows(length))
         owners = np.searchsorted(units.firsts, places, side="right") - 1
-        # A window that runs into the next unit is not a gram; the words would not match either.
+        # A window that extends into the next unit is not an n-gram, and its words would not match.
         is_whole = places + length <= units.firsts[owners + 1]
         if self._max is not None:
-            # Too common already: nothing more needs to be known of it.
+            # Already too common: nothing more is needed.
             is_whole &= self._counts[grams] <= self._max
         places, grams, owners = places[is_whole], grams[is_whole], owners[is_whole]
         return owners, places, np.full(len(places), length, dtype=np.int64), grams
 
     def _document(self, words: list[str], hits: _Hits, part: slice, *, base: int) -> int | None:
-        """The document's number; None when nothing but hashes is shared."""
+        """The document's number; None if only hashes are shared."""
         key = blake2b("\x00".join(words).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         known = self._known.get(key)
         if known is not None:
@@ -132,7 +132,7 @@ class OverlapScanner:
         return number
 
     def _verify(self, words: list[str], starts: list[int], lengths: list[int], grams: list[int]) -> list[int]:
-        """The occurrences that are the same words, one a hit; runs of hits are compared as one span."""
+        """The occurrences with the same words, one per hit; runs of hits are compared as one span."""
         firsts, units, offsets = self._index.firsts, self._index.units, self._index.offsets
         chosen = [int(firsts[gram]) for gram in grams]
         spots = [(int(units[one]), int(offsets[one])) for one in chosen]
@@ -153,7 +153,7 @@ class OverlapScanner:
         return found
 
     def _verify_singly(self, words: list[str], starts: list[int], length: int, grams: list[int]) -> list[int]:
-        # Different grams with one hash lie among the same occurrences: any of them may be the one.
+        # Different n-grams with the same hash are among the same occurrences: any of them may match.
         found = []
         for start, gram in zip(starts, grams, strict=True):
             wanted = words[start : start + length]

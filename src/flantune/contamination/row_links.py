@@ -1,4 +1,4 @@
-"""From matches to rows: which measured row shares a gram with which training rows."""
+"""From matches to rows: which measured rows share n-grams with which training rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Links:
         units: Unit of each link, sorted, shape [links].
         documents: Document of each link, shape [links].
         train_rows: Training rows that overlap, sorted, shape [rows].
-        common_only_rows: Measured rows that share nothing but grams that are too common, sorted.
+        common_only_rows: Measured rows that only share n-grams that are too common, sorted.
     """
 
     units: Int64
@@ -33,7 +33,7 @@ class Links:
 
 
 def link(matches: Matches) -> Links:
-    """Every measured unit with each document it shares a gram with, grams that are too common aside."""
+    """Every measured unit with each document it shares an n-gram with, except too common ones."""
     index = matches.index
     grams = index.grams_of(matches.occurrences)
     is_kept = np.ones(len(grams), dtype=np.bool_)
@@ -60,7 +60,7 @@ def _rows_of_grams(matches: Matches, grams: Int64) -> Int64:
 
 
 def _chunks(matches: Matches, kept: Int64, grams: Int64) -> Iterator[Int64]:
-    """Numbers of kept matches, in parts that give a bounded number of links and never divide a document."""
+    """Numbers of kept matches, in parts with a bounded number of links that never divide a document."""
     if not len(kept):
         return
     part = np.cumsum(np.diff(matches.index.firsts)[grams[kept]]) // _CHUNK_LINKS
@@ -72,7 +72,7 @@ def _chunks(matches: Matches, kept: Int64, grams: Int64) -> Iterator[Int64]:
 
 
 def _verified(matches: Matches, words: UnitWords, chosen: Int64) -> NDArray[np.int64]:
-    """Pairs (unit, document) of some matches: the unit holds the words of the matched occurrence, not only its hash."""
+    """Pairs (unit, document) of some matches: the unit has the words of the matched occurrence, not only its hash."""
     index = matches.index
     matched = matches.occurrences[chosen]
     grams = index.grams_of(matched)
@@ -85,7 +85,7 @@ def _verified(matches: Matches, words: UnitWords, chosen: Int64) -> NDArray[np.i
     is_first = np.append(True, (units[1:] != units[:-1]) | (documents[1:] != documents[:-1]))
     firsts = np.flatnonzero(is_first)
     stops = np.append(firsts[1:], len(units))
-    # Where the matched occurrence is the unit's own, the scan has compared the words.
+    # If the matched occurrence is the unit's own, the scan has compared the words.
     is_sure = others[firsts] == matched[firsts]
     for k in np.flatnonzero(~is_sure).tolist():
         links = range(int(firsts[k]), int(stops[k]))

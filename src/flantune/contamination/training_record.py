@@ -1,8 +1,8 @@
-"""What a tuned model was taught, carried in its own folder, so that nobody measures it on that by mistake.
+"""The record of a tuned model's training data, in its own folder, so that nobody measures it on that data by mistake.
 
 ``flantune.json`` names the tasks, clusters, families and datasets of the mixture; ``training_rows.npz`` is an index of
-their training rows: hashes of 13-word sequences, or the smallest million of them where there are more. A row measured
-is looked up by those of its sequences that the index would hold.
+their training rows: hashes of 13-word sequences, or the smallest million of them if there are more. A measured row is
+looked up by those of its sequences that the index could contain.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 FILE = "flantune.json"
 INDEX_FILE = "training_rows.npz"
 NGRAM = 13
-"""Words of an indexed sequence. Paper: FLAN 2021, appendix C, after GPT-3."""
+"""Number of words in an indexed sequence. Paper: FLAN 2021, appendix C, after GPT-3."""
 SHORTEST = 8
-"""Rows of nothing but short texts are indexed whole, from this many words on."""
+"""Rows with only short texts are indexed as a whole, from this many words on."""
 MAX_GRAMS = 1 << 20
-"""Sequences kept; eight bytes each."""
+"""Largest number of stored sequences, eight bytes each."""
 SEEN_SHARE = 0.5
-"""A measured row counts as seen when at least this share of its sequences occurs in the training rows."""
+"""A measured row counts as seen if at least this share of its sequences occurs in the training rows."""
 
 UInt64 = NDArray[np.uint64]
 
@@ -57,9 +57,9 @@ class TrainedTask:
     Attributes:
         family: Its source family.
         hub: Hub id and configuration ("aps/super_glue:rte"); empty for files.
-        source: Fingerprint of the rows of its training split; empty where it cannot be told.
+        source: Fingerprint of the rows of its training split; empty if unknown.
         rows: Training rows.
-        files: Names of what its files hold, of all splits; empty where they are not available.
+        files: Digests of the contents of its files, for all splits; empty if not available.
     """
 
     name: str
@@ -73,7 +73,7 @@ class TrainedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """Where an index of training rows lies, how many words its sequences have, and the SHA-256 of its bytes."""
+    """The file of an index of training rows, the number of words in its sequences, and the SHA-256 of its bytes."""
 
     file: str = INDEX_FILE
     ngram: int = NGRAM
@@ -82,17 +82,17 @@ class IndexFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """What a model was tuned on.
+    """The training data of a model.
 
     Attributes:
-        tasks: The tasks of the mixture, and of those of earlier tunings.
+        tasks: The tasks of the mixture, and those of earlier tunings.
         held_out: Clusters that were held out.
         base: The model it was tuned from.
         fingerprint: Fingerprint of the run's tasks and settings.
         version: Version of flantune.
         index: The index of rows beside it.
-        sha256: Of all the above, so that a record which was changed by hand, or lies beside the index of another model,
-            is found; empty in records of earlier versions. It finds slips, and nobody who wants to deceive.
+        sha256: Of everything above, to detect a record that was edited, or is beside the index of another model; empty
+            in records of earlier versions. It detects mistakes, not deliberate deception.
     """
 
     schema: Literal[1] = 1
@@ -106,7 +106,7 @@ class TrainingRecord:
 
     @property
     def content_sha256(self) -> str:
-        """What ``sha256`` has to be."""
+        """The correct value of ``sha256``."""
         text = json.dumps(plain(replace(self, sha256="")), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -117,7 +117,7 @@ class RowIndex:
 
     Attributes:
         hashes: Sorted hashes of them, shape [grams].
-        limit: Sequences with a greater hash were not kept, so it cannot tell about them.
+        limit: Sequences with a larger hash were not stored, so nothing is known about them.
     """
 
     hashes: UInt64
@@ -149,16 +149,16 @@ class RowIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a model is to be measured on, in the words of a record.
+    """What a model will be measured on, in terms of a record.
 
     Attributes:
-        name: What it is called in a sentence.
-        tasks: Task names that would be the same task.
+        name: Its name in sentences.
+        tasks: Names of tasks that would be the same task.
         clusters: Its clusters; empty for benchmarks.
         families: Its source families.
-        hub: Hub id, with its configuration where only that one would be the same.
+        hub: Hub id, with its configuration if only that one would be the same.
         files: Files that its rows come from.
-        rows: Number and texts of each row, read when they are compared; None to leave rows unchecked.
+        rows: Number and texts of each row, read when compared; None: rows are not checked.
     """
 
     name: str = ""
@@ -171,12 +171,12 @@ class Measured:
 
 
 Relation = Literal["taught", "kin", "cluster"]
-"""How a task that was taught stands to what is measured: it is the same, shares its source, or is of its kind."""
+"""The relation of a training task to what is measured: the same, from the same source, or of the same kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is not new to a model: how it stands to a task that was taught, and a sentence that says so."""
+    """Why something is not new to a model: its relation to a training task, and a sentence."""
 
     relation: Relation
     text: str
@@ -184,11 +184,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What speaks against calling a measurement unseen.
+    """Reasons why a measurement is not unseen.
 
     Attributes:
         reasons: Sentences, each naming what is measured and what was trained on.
-        rows: Numbers of the rows that occur in the training rows; None when nobody looked.
+        rows: Numbers of the rows that occur in the training rows; None: not checked.
     """
 
     reasons: tuple[str, ...] = ()
@@ -221,7 +221,7 @@ def _trained(prepared: PreparedTask) -> TrainedTask:
 
 
 def hub_of(task: Task) -> str:
-    """Hub id and configuration of a task's source; empty when it is not on the hub."""
+    """Hub id and configuration of a task's source; empty if it is not on the hub."""
     return hub_name(task.source)
 
 
@@ -229,23 +229,23 @@ def _source_fingerprint(task: Task) -> str:
     try:
         return task.source.fingerprint(task.splits["train"].partition("[")[0])
     except (FlantuneError, KeyError):
-        # Rows come from a cache, and their source is not at hand any more: the index still knows them.
+        # Rows come from a cache, and their source is no longer available: the index still has them.
         return ""
 
 
 def make_index(
     corpus: ComparedRows, *, max_grams: int = MAX_GRAMS, on_rows: Callable[[int], None] | None = None
 ) -> RowIndex:
-    """The index of a corpus: all its sequences, or those with the smallest hashes when there are too many.
+    """The index of a corpus: all its sequences, or those with the smallest hashes if there are too many.
 
-    What is kept is thus a random sample of sequences, the same for both sides of a comparison, and not of rows: of a
-    long row some sequences are kept whatever the limit. ``on_rows`` is told how many are done.
+    This keeps a random sample of sequences, not of rows, and the same for both sides of a comparison: some sequences of
+    a long row are kept for any limit. ``on_rows`` is called with the progress.
     """
     hashes, limit, waiting = np.empty(0, dtype=np.uint64), 2**64 - 1, list[UInt64]()
     for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
         waiting.append(found[found <= np.uint64(limit)])
-        # To put every block's few among a million would sort the million once a block.
+        # Adding every block's few to a million would sort the million once per block.
         if sum(map(len, waiting)) > max_grams:
             hashes, limit = smallest([hashes, *waiting], max_grams, limit)
             waiting = []
@@ -282,7 +282,7 @@ def _one_corpus(rows: Sequence[Sequence[str]]) -> ComparedRows:
 
 
 def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
-    """Writes the record into a model's folder; what the base model was tuned on is taken over."""
+    """Writes the record into a model's folder, including what the base model was tuned on."""
     earlier = read_record(Path(record.base)) if record.base and Path(record.base).is_dir() else None
     if earlier is not None:
         names = {task.name for task in record.tasks}
@@ -305,7 +305,7 @@ def read_record(folder: Path) -> TrainingRecord | None:
     """The record of a model's folder; None for a model that flantune did not tune.
 
     Raises:
-        SourceError: There is one that cannot be read, or that is not what was written there.
+        SourceError: There is one that cannot be read or has been changed.
     """
     path = folder / FILE
     if not path.is_file():
@@ -321,7 +321,7 @@ def read_record(folder: Path) -> TrainingRecord | None:
     return record
 
 
-# What reading a damaged archive of arrays may end in.
+# Exceptions from reading a damaged archive of arrays.
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, OverflowError, EOFError, MemoryError, NotImplementedError),
     *(BadZipFile, zlib.error, SyntaxError),
@@ -342,7 +342,7 @@ def read_index(folder: Path) -> RowIndex:
 
 
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:
-    """Why what is to be measured is not new to the model; each reason names both sides."""
+    """Why a measurement is not new to the model; each reason names both sides."""
     reasons = list(dict.fromkeys(one.text for one in seen_reasons(record, measured, taxonomy)))
     texts = dict(measured.rows()) if measured.rows is not None else {}
     flags = index.is_seen(list(texts.values())).tolist()
@@ -355,7 +355,7 @@ def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxo
 
 
 def seen_reasons(record: TrainingRecord, measured: Measured, taxonomy: Taxonomy) -> Iterator[Reason]:
-    """Each task that a model was taught and that has to do with what is measured, and how."""
+    """Each training task of a model that is related to what is measured, and how."""
     names, files = {plain_name(name) for name in measured.tasks}, {*contents_of(measured.files)}
     for task in record.tasks:
         taught = f'the task "{task.name}"'
@@ -384,7 +384,7 @@ def _common_family(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) ->
 
 
 def _common_cluster(task: TrainedTask, measured: Measured, taxonomy: Taxonomy) -> str:
-    """The cluster both belong to, or the rule by which one of theirs may not be trained on. Paper: FLAN 2021, 2.2."""
+    """The common cluster, or the rule that forbids training on one of theirs. Paper: FLAN 2021, 2.2."""
     for cluster in measured.clusters:
         for trained in task.clusters:
             if taxonomy.cluster(cluster) == taxonomy.cluster(trained):

@@ -1,7 +1,7 @@
-"""Text as hashed words, a whole block of texts at a time: the one place where characters are looked at.
+"""Text as hashed words, a whole block of texts at a time: the only place that processes characters.
 
-Words are what GPT-3 compares: lower case, split at white space, punctuation deleted. A Han or kana character is a word
-of its own, since such text has no spaces.
+Words are as in GPT-3's comparison: lower case, split at white space, punctuation deleted. A Han or kana character is a
+separate word, since such text has no spaces.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flantune.contamination.hashing import UInt64, prefix_sums, ranges
 from flantune.mixture.permutation import scramble_array
 
 DROPPED, SPACE, LETTER, ALONE = range(4)
-"""What a character is: deleted, white space, part of a word, or a word of its own."""
+"""Kinds of characters: deleted, white space, part of a word, or a separate word."""
 _UNKNOWN = 255
 _CHARACTERS = 0x110000
 _ALONE_NAMES = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA LETTER", "KATAKANA LETTER")
@@ -29,7 +29,7 @@ Int64 = NDArray[np.int64]
 
 
 def kind_of(character: str) -> int:
-    """What a character does in a word: is part of it, separates, or is a word itself.
+    """The kind of a character: part of a word, separator, or a word itself.
 
     >>> [kind_of(c) for c in "a7é- 中"]
     [2, 2, 2, 0, 1, 3]
@@ -44,7 +44,7 @@ def kind_of(character: str) -> int:
 
 
 def normalize(text: str) -> str:
-    """One spelling of a text: lower case, compatibility forms unified.
+    """A normalized spelling of a text: lower case, compatibility forms unified.
 
     >>> normalize("The ﬁrst")
     'the first'
@@ -55,7 +55,7 @@ def normalize(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of one text, as plain Python: what ``read_words`` must agree with.
+    """The words of one text, in plain Python: the reference for ``read_words``.
 
     >>> split_words("Don't panic -- it's 42%!")
     ['dont', 'panic', 'its', '42']
@@ -78,7 +78,7 @@ class Words:
     """The words of a list of texts, one after the other.
 
     Attributes:
-        characters: Code points of the texts, normalized, without what is deleted, shape [c].
+        characters: Code points of the normalized texts, without deleted ones, shape [c].
         starts: Where each word starts in ``characters``, shape [w].
         ends: One past its last character, shape [w].
         hashes: 64-bit hash of each word, shape [w].
@@ -132,7 +132,7 @@ def read_words(texts: Sequence[str]) -> Words:
 
 def _word_bounds(kinds: NDArray[np.uint8]) -> tuple[Int64, Int64]:
     is_letter = kinds >= LETTER
-    # A word ends where the kind changes, and on both sides of a character that stands alone.
+    # A word ends where the kind changes, and on both sides of a single-character word.
     is_joined = (kinds[1:] == LETTER) & (kinds[:-1] == LETTER)
     starts, ends = is_letter.copy(), is_letter.copy()
     starts[1:] &= ~is_joined
@@ -158,7 +158,7 @@ def _kinds(characters: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _kind_table() -> NDArray[np.uint8]:
-    """Kind of each code point, filled in as characters turn up: asking Unicode for all of them takes a second."""
+    """Kind of each code point, filled in as needed: computing all of them takes a second."""
     table = np.full(_CHARACTERS, _UNKNOWN, dtype=np.uint8)
     table[:128] = [kind_of(chr(code)) for code in range(128)]
     return table

@@ -1,4 +1,4 @@
-"""Benchmarks from their parts: averaged in every way, compared, and put together into averages over benchmarks."""
+"""Benchmarks from their parts: averaged in every way, compared, and combined into averages over benchmarks."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from flantune.system.keyed_random import stream_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A benchmark's parts, scored.
+    """A benchmark's scored parts.
 
     Attributes:
         name: Benchmark and way of asking.
-        is_whole: All parts were there, and all of their examples were to be asked.
+        is_whole: Whether all parts had data, and all of their examples were to be asked.
         confidence: Level of the intervals.
-        seed: Names the bootstrap draws.
+        seed: Seed of the bootstrap draws.
         fold: The fold of a run whose model is compared; empty in an evaluation.
     """
 
@@ -58,7 +58,7 @@ class Benchmark:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Names of the models, that of the first one first."""
+        """Names of the models, the first model first."""
         return tuple(self.parts[0].result.scores)
 
     @property
@@ -67,11 +67,11 @@ class Benchmark:
         return self.parts[0].compared.column
 
     def ways(self, model: str) -> tuple[Weighting, ...]:
-        """The ways of averaging by what one model answered, the headline first."""
+        """The ways of averaging for one model's answers, the headline first."""
         return _ways(self.parts, [one.exam.stands_for or len(one.tables[model].rows) for one in self.parts])
 
     def weighted(self, way: int = 0) -> list[WeightedExam]:
-        """The parts that count in one way of averaging."""
+        """The parts in one way of averaging."""
         weights = {model: self.ways(model)[way].weights for model in self.models}
         return [
             WeightedExam(scored=one, weights={model: found[one.exam.name] for model, found in weights.items()})
@@ -81,7 +81,7 @@ class Benchmark:
 
 
 def benchmark_result(benchmark: Benchmark) -> BenchmarkResult:
-    """A benchmark as ``results.json`` has it; its own rates of false discovery are set once all are compared."""
+    """A benchmark in the format of ``results.json``; its own false discovery rates are set when all are compared."""
     parts, first = benchmark.parts, benchmark.parts[0].result
     averages = tuple(_average(benchmark, at, way) for at, way in enumerate(benchmark.ways(benchmark.models[0])))
     return BenchmarkResult(
@@ -118,7 +118,7 @@ def _ways(parts: Sequence[ScoredExam], examples: Sequence[int]) -> tuple[Weighti
 
 
 def _rated_parts(benchmark: Benchmark) -> tuple[ExamResult, ...]:
-    """The parts with rates of false discovery: of those called changed at q ≤ 0.05 one in twenty has not."""
+    """The parts with false discovery rates: of those with q ≤ 0.05, one in twenty is expected not to have changed."""
     results = [one.result for one in benchmark.parts]
     rated = {
         model: with_rates([("parts", one.differences[model]) for one in results]) for model in benchmark.models[1:]
@@ -131,7 +131,7 @@ def _rated_parts(benchmark: Benchmark) -> tuple[ExamResult, ...]:
 
 
 def _mean_gaps(benchmark: Benchmark) -> tuple[Gap, ...]:
-    """Gaps that all parts in the headline have, averaged like it."""
+    """Gaps that all parts in the headline have, averaged like the headline."""
     weighted = benchmark.weighted()
     named = [{(gap.first, gap.second): gap for gap in one.scored.gaps} for one in weighted]
     common = [name for name in named[0] if all(name in gaps for gaps in named)] if len(named) > 1 else []
@@ -170,7 +170,7 @@ def _scores(benchmark: Benchmark, model: str) -> BenchmarkScores:
 
 
 def _clean_alone(benchmark: Benchmark, model: str) -> Estimate | None:
-    """The headline without what the model has seen; None when that is nothing, or nothing is left."""
+    """The headline without examples the model has seen; None if there are none, or nothing is left."""
     if not any(model in one.clean_alone for one in benchmark.parts):
         return None
     left: list[tuple[ScoredExam, int, ModelMeans]] = []
@@ -185,7 +185,7 @@ def _clean_alone(benchmark: Benchmark, model: str) -> Estimate | None:
 
 
 def _alone_against_all(benchmark: Benchmark, model: str) -> Difference | None:
-    """The headline without what the model has seen minus that on all; None where that is nothing, or a part is lost."""
+    """The headline without seen examples minus that on all; None if there are none, or a part has none left."""
     found = [(one, one.clean_alone.get(model)) for one in benchmark.parts]
     if not any(clean for _, clean in found) or any(clean and clean.means is None for _, clean in found):
         return None
@@ -210,7 +210,7 @@ def _alone_against_all(benchmark: Benchmark, model: str) -> Difference | None:
 
 
 def _other_metrics(benchmark: Benchmark, model: str) -> dict[str, Estimate]:
-    """What all parts are scored by beside the headline, and the headline under each normalization, averaged like it."""
+    """Other metrics of all parts, and the headline under each normalization, averaged like the headline."""
     columns = [one.tables[model].columns for one in benchmark.parts]
     common = set.intersection(*({column.key for column in (*one.others, *one.variants)} for one in columns))
     named = {
@@ -227,7 +227,7 @@ def _other_metrics(benchmark: Benchmark, model: str) -> dict[str, Estimate]:
         if column.key not in common:
             continue
         means = []
-        for one in benchmark.parts:  # its examples are redrawn as for its headline
+        for one in benchmark.parts:  # its examples are redrawn as for the headline
             key = stream_key(benchmark.seed, "bootstrap", one.exam.key)
             means.append(
                 compare_means({model: one.tables[model]}, {}, column, seed=key, confidence=benchmark.confidence)
@@ -242,7 +242,7 @@ def _other_metrics(benchmark: Benchmark, model: str) -> dict[str, Estimate]:
 
 
 def _headline(each: Sequence[tuple[ScoredExam, int, ModelMeans]], models: Sequence[str]) -> list[Weighted]:
-    """Parts, some of their examples and what they are worth, weighted as for the headline."""
+    """Parts with some of their examples and scores, weighted as for the headline."""
     if not each:
         return []
     way = _ways([one for one, _, _ in each], [count for _, count, _ in each])[0]
@@ -285,7 +285,7 @@ def _skill_changes(average: Means, model: str) -> dict[SkillMeasure, Difference 
 
 
 def _clean_pair(benchmark: Benchmark, model: str) -> CleanScores | None:
-    """The first model and a later one without what either has seen; None where nobody looked at some part."""
+    """The first model and a later one without examples either has seen; None if some part was not checked."""
     found = [(one, one.clean.get(model)) for one in benchmark.parts]
     known = [(one, clean) for one, clean in found if clean is not None]
     if len(known) < len(found):
@@ -313,7 +313,7 @@ def _clean_pair(benchmark: Benchmark, model: str) -> CleanScores | None:
 
 
 def _sha256(differences: Sequence[PairedDifference]) -> str:
-    """Names the examples of several parts."""
+    """Identifies the examples of several parts."""
     return hashlib.sha256(" ".join(one.rows_sha256 for one in differences).encode()).hexdigest()
 
 
@@ -323,12 +323,12 @@ def _sha256(differences: Sequence[PairedDifference]) -> str:
 def normalized_average(
     name: str, wanted: Sequence[str], measured: Mapping[str, tuple[Benchmark, BenchmarkResult]], models: Sequence[str]
 ) -> NormalizedAverage:
-    """The mean over benchmarks of their headlines, each part counted from chance to perfect.
+    """The mean over benchmarks of their headlines, with each part rescaled from chance to perfect.
 
     Args:
-        name: What it is called.
-        wanted: The benchmarks; without one of them there is no average.
-        measured: What was measured, by name.
+        name: Its name.
+        wanted: The benchmarks; if one is missing there is no average.
+        measured: The measured benchmarks, by name.
         models: Names of the models.
 
     Paper: Flan 2022, section 2.3.
@@ -378,7 +378,7 @@ def _incomplete(results: Sequence[BenchmarkResult], model: str) -> str:
 
 
 def _redrawn_above_chance(weighted: Sequence[WeightedExam], model: str) -> Floats:
-    """The difference on redrawn rows, as a share of the way from chance to perfect."""
+    """The difference on bootstrap replicates, as a share of the way from chance to perfect."""
     rooms = [(one, 1.0 - one.scored.result.chance) for one in weighted]
     redrawn = [one.scored.compared.replicates[model] * one.weight / room for one, room in rooms if room > 0.0]
     return np.asarray(sum(redrawn))

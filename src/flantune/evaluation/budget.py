@@ -1,9 +1,9 @@
-"""Which questions to ask for a wanted precision: rows and templates drawn where they tell most, exam by exam.
+"""Which questions to ask for a given precision: rows and templates drawn where they are most informative.
 
-An exam is a matrix of rows and templates, whose mean is the score. In place of the whole matrix some rows are asked,
-each in as few templates as may be: a further row tells more than a further template of the same row, since templates of
-one row share what is hard about it. Rows, and the templates of each row, are drawn with equal chances, so that the mean
-over what is asked is in expectation the mean over the whole matrix.
+An exam is a matrix of rows and templates, whose mean is the score. Instead of the whole matrix some rows are asked,
+each in as few templates as possible: another row is more informative than another template of the same row, since the
+templates of a row share its difficulty. Rows, and the templates of each row, are drawn with equal probability, so that
+the mean over the questions asked is in expectation the mean over the whole matrix.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam, Question, Questions
 
 PILOT_ROWS = 40
-"""Rows asked before it is decided how many are needed: enough to tell a standard deviation to a ninth of itself."""
+"""Rows asked before deciding how many are needed: enough to estimate a standard deviation to within a ninth."""
 PILOT_TEMPLATES = 2
-"""Templates of each of them: two tell rows and templates apart."""
+"""Templates of each of them: two are needed to separate the variance of rows and templates."""
 _GROWTH = 1 / 20
-"""How many of an exam's present rows are added at a time."""
+"""Share of an exam's current rows that is added at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """What an exam could ask.
+    """All questions of an exam.
 
     Attributes:
-        rows: Row, or group of rows that belong together → template → questions.
-        count: Rows, those of groups counted one by one.
+        rows: Row, or group of rows → template → questions.
+        count: Number of rows, including those in groups.
     """
 
     rows: Mapping[str, Mapping[str, int]]
@@ -41,12 +41,12 @@ class Matrix:
 
     @property
     def templates(self) -> int:
-        """The most templates of a row."""
+        """The largest number of templates of a row."""
         return max((len(asked) for asked in self.rows.values()), default=0)
 
     @property
     def questions(self) -> int:
-        """All of them."""
+        """Number of all questions."""
         return sum(sum(asked.values()) for asked in self.rows.values())
 
 
@@ -55,8 +55,8 @@ class Draw:
     """How much of an exam is asked.
 
     Attributes:
-        rows: Rows, or groups of rows where some belong together.
-        templates: Templates of each.
+        rows: Number of rows, or groups of rows.
+        templates: Number of templates of each.
     """
 
     rows: int
@@ -65,13 +65,13 @@ class Draw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What decides how much of an exam is worth asking.
+    """What determines how much of an exam is worth asking.
 
     Attributes:
-        rows: Rows it has.
-        templates: Templates it has.
-        weight: Its weight in the mean that is to be precise.
-        between: Variance between rows of what is compared, their mean over templates.
+        rows: Number of its rows.
+        templates: Number of its templates.
+        weight: Its weight in the mean whose precision matters.
+        between: Variance between rows of the compared quantity, as a mean over templates.
         within: Variance between the templates of a row.
     """
 
@@ -82,7 +82,7 @@ class Spread:
     within: float
 
     def variance(self, draw: Draw) -> float:
-        """Of the mean's share that comes from this exam."""
+        """The variance that this exam contributes to the mean."""
         return self.weight**2 * (self.between + self.within / draw.templates) / draw.rows
 
 
@@ -98,13 +98,13 @@ def matrix_of(exam: Exam) -> Matrix:
 
 
 def draw_questions(exam: Exam, matrix: Matrix, draw: Draw, *, seed: int) -> Exam:
-    """The exam, asking a draw of its matrix. A larger draw holds every smaller one.
+    """The exam with a draw of its matrix. A larger draw contains every smaller one.
 
     Args:
         exam: The exam.
         matrix: Its rows and templates.
-        draw: How much is asked.
-        seed: Names the draw; it depends on nothing else but the exam's name, the row and the template.
+        draw: The size of the draw.
+        seed: Seed of the draw, which otherwise depends only on the exam's name, the row and the template.
     """
     units = sorted(matrix.rows, key=lambda unit: (mix64(stream_key(seed, exam.key, "row", unit), 0), unit))
     chosen = {unit: _templates(exam.key, unit, matrix.rows[unit], draw, seed) for unit in units[: draw.rows]}
@@ -124,13 +124,13 @@ def _templates(exam: str, unit: str, names: Iterable[str], draw: Draw, seed: int
 
 
 def _unit(question: Question) -> str:
-    """Rows that belong together are asked together."""
+    """Rows of one group are asked together."""
     return f"group {question.prompt.group}" if question.prompt.group else f"row {question.prompt.row}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """Those of an exam's questions that were drawn."""
+    """The drawn questions of an exam."""
 
     questions: Questions
     chosen: Mapping[str, frozenset[str]]
@@ -146,15 +146,15 @@ class _Drawn:
 
 
 def pilot_of(matrix: Matrix) -> Draw:
-    """What is asked before it is decided how much is needed."""
+    """The pilot draw, asked before deciding how much is needed."""
     return Draw(rows=min(PILOT_ROWS, len(matrix.rows)), templates=min(PILOT_TEMPLATES, matrix.templates))
 
 
 def spend(spreads: Sequence[Spread], *, se: float) -> list[Draw]:
-    """The cheapest draws of exams by which their weighted mean has a standard error of at most ``se``.
+    """The cheapest draws of exams with which their weighted mean has a standard error of at most ``se``.
 
-    Rows and templates are added one step at a time, always where a question takes away most variance; with all of them
-    it ends, whether or not that is precise enough.
+    Rows and templates are added step by step, always where a question reduces the variance most; when all are used it
+    ends, even if that is not precise enough.
 
     >>> alike = Spread(rows=1_000, templates=10, weight=0.5, between=0.2, within=0.1)
     >>> calm = Spread(rows=1_000, templates=10, weight=0.5, between=0.02, within=0.01)
@@ -185,7 +185,7 @@ def _larger(spread: Spread, draw: Draw) -> Draw:
 
 
 def _gain(spread: Spread, draw: Draw) -> float:
-    """Variance that the next step takes away, a question."""
+    """Reduction of variance per question in the next step."""
     larger = _larger(spread, draw)
     questions = larger.rows * larger.templates - draw.rows * draw.templates
     return (spread.variance(draw) - spread.variance(larger)) / questions if questions else 0.0

@@ -1,4 +1,4 @@
-"""Means over exams on clean examples alone, beside those on all of them: of clusters, of the whole, of a benchmark."""
+"""Means over exams on clean examples only, besides those on all: for clusters, overall, and for benchmarks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class CleanPart:
     """One exam in a mean over exams.
 
     Attributes:
-        key: Exams of one key were measured on the same rows.
+        key: Exams with the same key were measured on the same rows.
         weight: Its weight in the mean on all examples.
-        clean_weight: Its weight in the mean on clean ones: where questions count alike, it has fewer of them.
+        clean_weight: Its weight in the mean on clean ones; if weights go by questions, it has fewer.
         every: Its means on all examples.
         clean: Its means on clean ones.
     """
@@ -34,12 +34,12 @@ class CleanPart:
 def clean_scores(
     parts: Sequence[CleanPart], first: str, later: str, *, span: tuple[float, float], confidence: float
 ) -> CleanScores | None:
-    """Two models' means over exams, on clean examples and against all; None without exams.
+    """Two models' means over exams, on clean examples and compared with all; None without exams.
 
     Args:
-        parts: The exams, all of them looked at.
+        parts: The exams, all checked for overlap.
         first: Name of the first model.
-        later: Name of the later one.
+        later: Name of the later model.
         span: Lowest and highest score possible.
         confidence: Level of the intervals.
     """
@@ -83,7 +83,7 @@ def clean_scores(
 
 
 def _against_all(parts: Sequence[CleanPart], read: Callable[[ModelMeans], Mean]) -> Mean | None:
-    """The mean on clean examples minus that on all; None where an exam has no clean example left."""
+    """The mean on clean examples minus that on all; None if an exam has no clean example left."""
     if any(one.clean.means is None for one in parts):
         return None
     shares = [

@@ -1,4 +1,4 @@
-"""A look at the model while it is tuned: dev questions of the tasks it is tuned on, and of no others."""
+"""Dev scores during tuning: dev questions of the tasks it is tuned on, and of no others."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevQuestion:
-    """A prompt with the texts to score: the options, or the reference alone.
+    """A prompt with the texts to score: the options, or only the reference.
 
     Attributes:
-        prompt: Its ``options`` are what is scored.
+        prompt: The prompt, whose ``options`` are scored.
         gold: Index of the right one.
-        is_choice: There was something to choose from.
+        is_choice: Whether there are options to choose from.
     """
 
     prompt: Prompt
@@ -44,10 +44,10 @@ def dev_questions(
     """Some dev rows of each task, in its first template that asks for the answer; the same for the same seed.
 
     Args:
-        prepared: The tasks trained on. Those without dev rows are passed over.
+        prepared: The tasks trained on. Those without dev rows are skipped.
         prompts: Style and separators.
-        seed: The run's.
-        examples: The most to take of a task.
+        seed: The run's seed.
+        examples: The largest number per task.
     """
     return tuple(question for task in prepared for question in _of_task(task, prompts, seed, examples))
 
@@ -55,12 +55,12 @@ def dev_questions(
 def make_measure(
     lm: LanguageModel, questions: Sequence[DevQuestion], *, codec: Codec, batch_tokens: int
 ) -> Callable[[int], dict[str, float]]:
-    """What ``tune`` calls: accuracy and loss on these questions, over all and by task.
+    """The function that ``tune`` calls: accuracy and loss on these questions, overall and by task.
 
-    ``accuracy`` is the mean over tasks with options, ``loss`` the mean over all tasks of the nats a token of the right
-    answer costs. Under ``torchrun`` all processes must call it: they share the work.
+    ``accuracy`` is the mean over tasks with options, ``loss`` the mean over all tasks of the nats per token of the
+    right answer. Under ``torchrun`` all processes must call it: they share the work.
 
-    Questions are tokenized and laid out at the first look, when the model is where it is tuned; later looks only run.
+    Questions are tokenized and laid out at the first call, when the model is on its device; later calls only run.
     """
 
     @cache

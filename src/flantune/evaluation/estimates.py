@@ -1,4 +1,4 @@
-"""Numbers as ``results.json`` has them: with their intervals, their paired differences, and what skill is in them."""
+"""Numbers in the format of ``results.json``: with intervals, paired differences, and measures of skill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Direction = Literal["better", "worse", "undecided"]
 
 
 class Frozen(BaseModel):
-    """Base of all sections: frozen, nothing unknown in it, every number finite."""
+    """Base of all sections: frozen, without unknown keys, all numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -41,51 +41,51 @@ class Difference(Estimate):
 
     @property
     def direction(self) -> Direction:
-        """What it says: "better" or "worse" only when the whole interval lies on that side of zero."""
+        """Its direction: "better" or "worse" only if the whole interval is on that side of zero."""
         if self.low > 0.0:
             return "better"
         return "worse" if self.high < 0.0 else "undecided"
 
 
 class Bootstrap(Frozen):
-    """A difference by redrawing examples."""
+    """A difference by the bootstrap over examples."""
 
     low: float
     """Lower end of the percentile interval."""
     high: float
     """Upper end of the percentile interval."""
     p: Fraction
-    """Two-sided p-value: twice the share of replicates on zero's rarer side."""
+    """Two-sided p-value: twice the share of replicates on the rarer side of zero."""
 
 
 class CommonestAnswer(Frozen):
     """The answer a model gives most often: a preference for it is not a skill."""
 
     answer: str
-    """The option's text; its place or letter where ``by_place``."""
+    """The option's text; its place or letter if ``by_place``."""
     share: Fraction
     """How often it was given: mean over templates of the share of rows."""
     gold: Fraction
     """Share of rows whose right answer it is."""
     distance: Fraction
-    """Share of answers that would have to be others for each to be given as often as it is right."""
+    """Share of answers that would have to change for each to be given as often as it is right."""
     by_place: bool
-    """Whether answers are told apart by their place in the list: the options change, or letters are written."""
+    """Whether answers are counted by place in the list, because options change or letters are the answers."""
     is_collapsed: bool
-    """Given to over 90% of prompts, while no answer is right that often."""
+    """Given to over 90% of prompts, although no answer is right that often."""
 
 
 class Skill(Frozen):
-    """What a model's option scores tell of the right answer, whichever answer it prefers."""
+    """How well a model's option scores predict the right answer, whichever answer it prefers."""
 
     answers: CommonestAnswer
-    """What it answers most often."""
+    """Its most common answer."""
     discrimination: Estimate | None
-    """Area under the ROC curve, mean over templates; 0.5 knows nothing. Null where it is not defined."""
+    """Area under the ROC curve, mean over templates; 0.5 is guessing. Null if not defined."""
     not_defined: str
-    """Why it is not defined; empty where it is."""
+    """Why it is not defined; empty if it is."""
     calibrated_accuracy: Estimate | None
-    """Accuracy after batch calibration, mean over templates, which takes a strong preference out only in part.
+    """Accuracy after batch calibration, mean over templates, which removes a strong preference only in part.
 
     Paper: Zhou et al. 2023.
     """
@@ -95,52 +95,52 @@ class SkillDifference(Frozen):
     """Paired differences of the same."""
 
     discrimination: Difference | None
-    """Of discrimination; null where it is not defined."""
+    """Of discrimination; null if not defined."""
     discrimination_q: Fraction | None
-    """False discovery rate of it, in the family of ``PairedDifference.q``."""
+    """Its false discovery rate, in the family of ``PairedDifference.q``."""
     calibrated_accuracy: Difference | None
     """Of accuracy after batch calibration."""
     calibrated_accuracy_q: Fraction | None
-    """False discovery rate of it, among calibrated accuracy's differences."""
+    """Its false discovery rate, among the differences in calibrated accuracy."""
 
 
 class CleanScores(Frozen):
-    """Two models on the examples that neither saw while it was trained, by the headline metric."""
+    """Two models on the examples that neither has seen in training, by the headline metric."""
 
     examples: Natural
     """Clean examples."""
     flagged: Natural
-    """Examples left out: they share words with training rows, or are near duplicates of one."""
+    """Examples left out because they share words with training rows, or are near duplicates of one."""
     first: Estimate | None
-    """The first model on the clean examples; null when none is left."""
+    """The first model on the clean examples; null if none is left."""
     second: Estimate | None
     """The later model on them."""
     difference: Difference | None
     """The later minus the first on them."""
     first_against_all: Difference | None = None
-    """The first model's score on the clean examples minus that on all, paired; null where none or all were left out."""
+    """The first model's score on the clean examples minus that on all, paired; null if none or all were left out."""
     second_against_all: Difference | None = None
-    """The same of the later model."""
+    """The same for the later model."""
     difference_against_all: Difference | None = None
-    """The same of their difference."""
+    """The same for their difference."""
 
 
 class PairedDifference(Difference):
-    """A later model minus the first, with all that is known of the difference."""
+    """A later model minus the first, with everything known about the difference."""
 
     bootstrap: Bootstrap | None
-    """The same by 1,000 redraws of the examples; null when all of them agree."""
+    """The same by 1,000 bootstrap replicates; null if all of them agree."""
     mcnemar_p: Fraction | None
     """Exact McNemar p-value over examples; null for metrics that are not right-or-wrong, and for rows in groups."""
     q: Fraction | None
-    """Benjamini and Hochberg's false discovery rate of ``p``. Of a run: among all unseen (or all seen) tasks at these
-    shots. Of an evaluation: among all benchmarks and tasks that neither of the two models had seen; null for those one
-    had, and for averages of benchmarks. Of a benchmark's part: among its parts."""
+    """Benjamini and Hochberg's false discovery rate of ``p``. In a run: among all unseen (or all seen) tasks at these
+    shots. In an evaluation: among all benchmarks and tasks that neither of the two models had seen; null for those that
+    one had, and for averages of benchmarks. For a benchmark's part: among its parts."""
     examples: Natural
     """Examples both models answered."""
     rows_sha256: str
-    """Names the examples: of two differences with the same one, the same were asked."""
+    """Identifies the examples: two differences with the same value are over the same examples."""
     skill: SkillDifference | None
-    """Differences of discrimination and calibrated accuracy, weighted likewise; null where answers are written."""
+    """Differences in discrimination and calibrated accuracy, with the same weights; null if answers are generated."""
     clean: CleanScores | None
-    """Without the examples that a model was trained on; null when nobody looked for such."""
+    """Without examples that a model was trained on; null if not checked."""

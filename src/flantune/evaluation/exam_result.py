@@ -1,4 +1,4 @@
-"""What models scored on one task, or one part of a benchmark, as ``results.json`` has it."""
+"""The scores of models on one task, or one part of a benchmark, in the format of ``results.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flantune.types import Kind
 
 
 class TemplateScores(Frozen):
-    """What one model scored with one template."""
+    """One model's scores with one template."""
 
     template: str
     """Name of the template."""
@@ -28,19 +28,19 @@ class TemplateScores(Frozen):
     low: float | None
     """Lower end of its interval; null for metrics that are not means over rows."""
     high: float | None
-    """Upper end of the same."""
+    """Upper end of its interval."""
     dev: float | None
     """Headline metric on the dev rows; null without dev rows."""
     metrics: dict[str, float]
     """Every metric on the test rows."""
     discrimination: Fraction | None
-    """Area under the ROC curve on the test rows; null where it is not defined."""
+    """Area under the ROC curve on the test rows; null if not defined."""
     calibrated_accuracy: Fraction | None
-    """Accuracy after batch calibration over these rows; null where answers are written."""
+    """Accuracy after batch calibration over these rows; null if answers are generated."""
 
 
 class ModelScores(Frozen):
-    """What one model scored on one task or part, over all forward templates."""
+    """One model's scores on one task or part, over all forward templates."""
 
     mean: Estimate
     """Mean over templates. Paper: FLAN 2021, section 2.3."""
@@ -67,8 +67,8 @@ class ModelScores(Frozen):
     metrics: dict[str, float]
     """Every metric, mean over templates."""
     normalizations: dict[Normalization, float]
-    """Headline metric with log-likelihoods as sums, per token, per character and per byte; empty where answers are
-    written."""
+    """Headline metric with log-likelihoods as sums, per token, per character and per byte; empty if answers are
+    generated."""
     tie_rules: dict[Ties, float]
     """Headline metric when the first of tied options is taken, and when each counts for its share; empty for metrics
     without that choice."""
@@ -79,9 +79,9 @@ class ModelScores(Frozen):
     unparsed: Fraction
     """Share of answers in which no answer was found; they count as wrong."""
     rules: dict[str, int]
-    """How many answers each rule read; empty where answers are taken as they are."""
+    """How many answers each rule read; empty if answers are used as they are."""
     vote_confidence: Fraction | None
-    """The voted answers' mean share of the answers drawn; null without a vote."""
+    """The voted answers' mean share of the sampled answers; null without a vote."""
     exemplars_dropped: Natural
     """Exemplars left out because a prompt was too long."""
     inputs_shortened: Natural
@@ -89,28 +89,28 @@ class ModelScores(Frozen):
     prompts_dropped: Natural
     """Prompts that could not be asked."""
     seen: tuple[str, ...]
-    """Why this was not new to the model; empty when nothing speaks for it."""
+    """Why this was not new to the model; empty if there is no indication."""
     seen_examples: Natural
-    """Examples that stand, nearly word for word, among the rows the model was trained on."""
+    """Examples that occur, nearly word for word, in the rows that the model was trained on."""
     clean: Estimate | None
-    """The headline without them; null when there are none, or nothing is left."""
+    """The headline without these examples; null if there are none, or nothing is left."""
     clean_against_all: Difference | None = None
-    """That minus the headline on all examples, paired; null likewise."""
+    """That minus the headline on all examples, paired; null in the same cases."""
     skill: Skill | None
-    """Skill apart from a preference for an answer; null where answers are written."""
+    """Skill apart from a preference for an answer; null if answers are generated."""
 
 
 class ExamResult(Frozen):
     """One task, or one part of a benchmark, asked with one number of exemplars."""
 
     name: str
-    """Name of the task; of the subject, task or language that is the part."""
+    """Name of the task; for a part, of its subject, task or language."""
     fold: str
     """The fold whose model is compared; empty in an evaluation."""
     clusters: tuple[str, ...]
-    """Clusters of a task; of a part the categories that it is averaged within."""
+    """Clusters of a task; for a part, the categories that it is averaged within."""
     kind: Kind
-    """Classification (options are ranked) or generation (answers are written)."""
+    """Classification (options are ranked) or generation."""
     metric: str
     """The headline metric."""
     protocol: str
@@ -118,18 +118,18 @@ class ExamResult(Frozen):
     shots: Natural
     """Exemplars before each query."""
     answers_each: Natural
-    """Answers drawn to each prompt; the one most of them agree on is graded (self-consistency)."""
+    """Answers sampled for each prompt; the most common one is graded (self-consistency)."""
     temperature: Distance
-    """Temperature of the draws; 0 is greedy."""
+    """Sampling temperature; 0 is greedy."""
     chance: Fraction
-    """What guessing scores by the headline metric; 0 where answers are written, and for correlations."""
+    """The score of guessing by the headline metric; 0 for generation and correlations."""
     groups: Natural
-    """Groups that the examples form; as many as examples when each stands alone."""
+    """Number of groups of examples; the number of examples if all are independent."""
     signatures: dict[str, str]
-    """Metric → how it was computed, in the words of the library that computes it (sacrebleu), or like them."""
+    """Metric → how it was computed, as a signature of its library (sacrebleu), or in that style."""
     notes: tuple[str, ...]
-    """What a reader of the scores should know: metrics that cannot read the references, data that is not as its
-    authors have it."""
+    """What a reader of the scores should know: metrics that cannot read the references, data that differs from its
+    authors'."""
     scores: dict[str, ModelScores]
     """Model → its scores, in the order of ``Results.models``."""
     differences: dict[str, PairedDifference]
@@ -139,7 +139,7 @@ class ExamResult(Frozen):
 
     @property
     def is_seen(self) -> bool:
-        """Whether some model was trained on it; then it enters no cluster, no overall score and no verdict."""
+        """Whether some model was trained on it; it is then in no cluster, overall score or verdict."""
         return any(one.seen for one in self.scores.values())
 
     @property

@@ -1,8 +1,8 @@
-"""What a model is asked, whoever provides it: a task in its templates, a part of a benchmark, a harness file.
+"""What a model is asked, from any provider: a task in its templates, a part of a benchmark, a harness file.
 
-An exam says which prompts, how they are answered, what counts as right, and what its score is averaged into. One
-asker (``asking.ask``) and one grader (``statistics.grades``) do the rest, so that nothing is asked or reported of one
-kind of exam that is not of all.
+An exam defines its prompts, how they are answered, what counts as right, and which average its score goes into. One
+asker (``asking.ask``) and one grader (``statistics.grades``) do the rest, so that all kinds of exam are asked and
+reported in the same way.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ NO_SEPARATOR = Layout(target_separator="", exemplar_separator="\n\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A prompt and the number of exemplars it was to have; it may hold fewer."""
+    """A prompt and its intended number of exemplars; it may have fewer."""
 
     prompt: Prompt
     shots: int
 
 
 class Questions(Protocol):
-    """Questions that can be counted, and gone through any number of times, without being held in memory."""
+    """Questions that can be counted, and iterated over any number of times, without being held in memory."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Their number."""
 
     def __iter__(self) -> Iterator[Question]:
         """Each of them, in the order of its samples."""
@@ -47,16 +47,16 @@ class Questions(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """How long a written answer goes on.
+    """Where a generated answer ends.
 
     Attributes:
-        max_new_tokens: Its longest.
+        max_new_tokens: Its maximum length.
         stop: Texts at which it ends.
-        ends_at_separator: It also ends at what separates exemplars, where some are shown. A model that was never
-            taught to stop goes on with the next example; otherwise tuning would seem to teach answers where it only
-            teaches to stop.
+        ends_at_separator: It also ends at the separator of exemplars, if some are shown. A model that was never taught
+            to stop continues with another example; without this, teaching it to stop would look like teaching it
+            answers.
         spared: How many of these texts an answer may contain before the next one ends it.
-        is_trimmed: White space around it is dropped.
+        is_trimmed: Whether white space around it is dropped.
     """
 
     max_new_tokens: int = 16
@@ -70,7 +70,7 @@ class Writing:
 class RowGap:
     """Two groups of an exam's rows, such as the same sentences with "he" and with "she", whose scores are compared.
 
-    Rows of the two that share their ``Prompt.group`` are pairs: what they have in common drops out of the difference.
+    Rows of the two with the same ``Prompt.group`` are pairs: what they have in common cancels out of the difference.
 
     Attributes:
         first: Name of the first group.
@@ -87,28 +87,28 @@ class RowGap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
-    """Questions that are asked in one way, and graded together.
+    """Questions that are asked in the same way, and graded together.
 
     Attributes:
         name: The task, subject or language.
-        score: What it is averaged into ("mmlu_direct"); empty for a task, which stands for itself.
-        groups: What it is averaged within, from small to large: a benchmark's categories, a task's clusters.
-        questions: What is asked; nothing of an exam whose answers are only graded again.
-        answering: By ranking the prompts' options, or by writing.
+        score: The benchmark that it is averaged into ("mmlu_direct"); empty for a task.
+        groups: The groups that it is averaged within, from small to large: a benchmark's categories, a task's clusters.
+        questions: The questions; empty for an exam whose answers are only graded again.
+        answering: By ranking the prompts' options, or by generation.
         grader: What counts as right.
         protocol: How options are scored and prompts cut.
-        chance: What guessing scores; None: what the headline metric says of each row.
+        chance: The score of guessing; None: by the headline metric, for each row.
         layout: Separators of its prompts.
-        max_input_tokens: Longest inputs, where the protocol does not say.
-        max_target_tokens: Longest option, where the protocol does not say.
-        writing: Where answers are written: how long they go on.
-        is_voted: Answers can be sampled and voted on: they are written after reasoning, and read by rules.
+        max_input_tokens: Longest inputs, if the protocol does not set it.
+        max_target_tokens: Longest option, if the protocol does not set it.
+        writing: For generation: where answers end.
+        is_voted: Whether answers can be sampled and voted on: those after reasoning, which are read by rules.
         averages: The ways in which the exams of its score are averaged.
         made: What it was made from, for the check of what a model was trained on; without rows: the questions' lines.
-        code: Python files that had a hand in its prompts or scores: path → SHA-256 of what they hold.
+        code: Python files that affect its prompts or scores: path → SHA-256 of their content.
         notes: What a reader of its score should know.
-        stands_for: Rows that it stands for, where its questions are a draw of more (``evaluation.budget``); 0: its own.
-        blank: The question with a text without content in its place, for contextual calibration; None: there is no way.
+        stands_for: Number of rows that it represents, if its questions are a draw (``evaluation.budget``); 0: its own.
+        blank: Replaces the question by a text without content, for contextual calibration; None: not possible.
         gaps: Groups of its rows whose scores are compared.
     """
 
@@ -135,7 +135,7 @@ class Exam:
 
     @property
     def key(self) -> str:
-        """A name no other exam has."""
+        """Its unique name."""
         return f"{self.score}/{self.name}" if self.score else self.name
 
     @property
@@ -146,12 +146,12 @@ class Exam:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingExam:
-    """An exam whose data or prompts are not there.
+    """An exam whose data or prompts are missing.
 
     Attributes:
-        score: As of ``Exam``; a task's name.
+        score: As in ``Exam``; for a task, its name.
         name: The subject, task or language; empty: all of them.
-        needs: The file or dataset that is wanted, and its form.
+        needs: The file or dataset that is needed, and its format.
     """
 
     score: str
@@ -160,12 +160,12 @@ class MissingExam:
 
 
 def asked(prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
-    """Prompts as questions, each meant to show ``shots`` exemplars."""
+    """Prompts as questions, each intended to have ``shots`` exemplars."""
     return tuple(Question(prompt=prompt, shots=shots) for prompt in prompts)
 
 
 def content_name(text: str) -> str:
-    """A short name for a text by content, to tell groups of rows apart.
+    """A short name of a text, by content, for groups of rows.
 
     >>> content_name("a passage") == content_name(" a  passage"), content_name("")
     (True, '')

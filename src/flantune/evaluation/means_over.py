@@ -1,4 +1,4 @@
-"""Means over exams in every measure: of a cluster, of all clusters, of a benchmark's parts."""
+"""Means over exams in every measure: for a cluster, all clusters, or a benchmark's parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEASURES: tuple[Measure, ...] = ("raw", "normalized", *SKILL_MEASURES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedExam:
-    """An exam and what it weighs.
+    """An exam and its weights.
 
     Attributes:
         scored: The exam.
@@ -37,7 +37,7 @@ class WeightedExam:
 
 
 Weighing = Callable[[Measure], Sequence[WeightedExam]]
-"""What exams weigh in the mean of a measure, which some of them may lack."""
+"""The weights of exams in the mean of a measure, which some of them may lack."""
 
 
 def means_over(weighing: Weighing, *, confidence: float) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def means_over(weighing: Weighing, *, confidence: float) -> dict[str, Any]:
 
 
 def contrast_of(weighted: Sequence[WeightedExam], measure: Measure, *, confidence: float) -> Contrast | None:
-    """The mean of one measure over exams; None where none has it."""
+    """The mean of one measure over exams; None if none has it."""
     low, high = _span(weighted, measure)
 
     def estimate(mean: Mean) -> Estimate:
@@ -80,7 +80,7 @@ def contrast_of(weighted: Sequence[WeightedExam], measure: Measure, *, confidenc
 
 
 def _span(weighted: Sequence[WeightedExam], measure: Measure) -> tuple[float, float]:
-    """Lowest and highest score possible; below chance there is no lowest."""
+    """Lowest and highest possible score; below chance there is no lowest."""
     if measure != "raw" or not weighted:
         return -math.inf, 1.0
     spans = [one.scored.span for one in weighted]

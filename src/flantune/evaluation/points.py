@@ -1,10 +1,10 @@
-"""Scores and differences as points on a scale of 0 to 100: one way to write them, in sentences, tables and figures."""
+"""Scores and differences as points on a scale of 0 to 100, formatted uniformly in sentences, tables and figures."""
 
 from __future__ import annotations
 
 
 def score_points(value: float, *, digits: int = 1) -> str:
-    """A score as points; what rounds to nothing has no sign.
+    """A score as points; a value that rounds to zero has no sign.
 
     >>> score_points(0.4126), score_points(-0.031), score_points(-0.0001)
     ('41.3', '-3.1', '0.0')
@@ -13,7 +13,7 @@ def score_points(value: float, *, digits: int = 1) -> str:
 
 
 def signed_points(value: float, *, digits: int = 1) -> str:
-    """A difference as points with its sign; what rounds to nothing has none.
+    """A difference as points with its sign; a value that rounds to zero has none.
 
     >>> signed_points(0.11), signed_points(-0.042), signed_points(-0.0003), signed_points(-0.0003, digits=2)
     ('+11.0', '-4.2', '0.0', '-0.03')

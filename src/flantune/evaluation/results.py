@@ -1,9 +1,9 @@
-"""The shape of ``results.json``, for a run and for an evaluation of any number of models; the schema comes from it.
+"""The format of ``results.json``, for a run and for an evaluation of any number of models; the schema is made from it.
 
-What was measured (tasks, benchmarks with their parts, means over them) holds each model's scores by the model's name,
-and each later model's paired differences from the first, which is the base model of a run. Scores lie in [0, 1], but
-for correlations, which lie in [-1, 1], normalized scores, which may be negative, and what a task file's own functions
-give on a scale of theirs. ``docs/evaluation.md`` says what each number means.
+Tasks, benchmarks with their parts, and means over them have each model's scores by the model's name, and each later
+model's paired differences from the first, which is the base model of a run. Scores are in [0, 1], except for
+correlations, which are in [-1, 1], normalized scores, which may be negative, and results of a task file's own
+functions, which have their own scale. ``docs/evaluation.md`` says what each number means.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Measure = Literal["raw", "normalized", "discrimination", "calibrated_accuracy"]
 
 
 class Contrast(Frozen):
-    """One mean over tasks or parts, of every model."""
+    """One mean over tasks or parts, for every model."""
 
     exams: tuple[str, ...]
-    """What it is the mean of: that for which the measure is defined, for every model."""
+    """The exams in the mean: those for which the measure is defined for every model."""
     scores: dict[str, Estimate]
     """Model → the mean."""
     differences: dict[str, Difference]
@@ -51,15 +51,15 @@ class Means(Frozen):
     """A mean over tasks or parts, in each measure."""
 
     chance: Fraction
-    """The same mean of what guessing scores."""
+    """The same mean of the scores of guessing."""
     raw: Contrast
-    """Of scores as they are."""
+    """Of raw scores."""
     normalized: Contrast
-    """Of shares of the way from chance to perfect; below chance is negative."""
+    """Of scores as shares of the way from chance to perfect; below chance is negative."""
     discrimination: Contrast | None
-    """Of discrimination; null where none has it."""
+    """Of discrimination; null if none has it."""
     calibrated_accuracy: Contrast | None
-    """Of accuracy after batch calibration; null where nothing was ranked. Paper: Zhou et al. 2023."""
+    """Of accuracy after batch calibration; null if nothing was ranked. Paper: Zhou et al. 2023."""
 
     def of(self, measure: Measure) -> Contrast | None:
         """The mean of one measure."""
@@ -68,7 +68,7 @@ class Means(Frozen):
 
 
 class ClusterResult(Means):
-    """The plain mean of the unseen tasks of one cluster: in a run, of one that a fold held out."""
+    """The plain mean of the unseen tasks of one cluster; in a run, of one that a fold held out."""
 
     cluster: str
     """Name of the cluster."""
@@ -77,54 +77,54 @@ class ClusterResult(Means):
     shots: Natural
     """Exemplars before each query."""
     clean: dict[str, CleanScores] = Field(default_factory=dict)
-    """Later model → the same mean without the examples that a model was trained on; none where nobody looked."""
+    """Later model → the same mean without examples that a model was trained on; empty if not checked."""
 
 
 class OverallResult(Means):
-    """The plain mean over those clusters, of a measure of skill over those that have it."""
+    """The plain mean over clusters; for a measure of skill, over those that have it."""
 
     shots: Natural
     """Exemplars before each query."""
     clean: dict[str, CleanScores] = Field(default_factory=dict)
-    """As of a cluster."""
+    """As in a cluster."""
 
 
 class Average(Means):
     """A benchmark's parts, averaged in one way."""
 
     name: str
-    """Which parts, and how they are weighted."""
+    """The parts, and how they are weighted."""
     examples: Natural
-    """Examples of the parts that count."""
+    """Examples of these parts."""
 
 
 class BenchmarkScores(Frozen):
-    """What one model scored on a benchmark, beside its averages."""
+    """One model's results on a benchmark, besides its averages."""
 
     examples: Natural
     """Examples answered."""
     unparsed: Fraction
     """Share of answers in which no answer was found."""
     vote_confidence: Fraction | None
-    """The voted answers' mean share of the answers drawn; null without a vote."""
+    """The voted answers' mean share of the sampled answers; null without a vote."""
     is_complete: bool
     """Whether all parts were measured, on all their examples."""
     seen: tuple[str, ...]
-    """Why this data was not new to the model; empty when nothing speaks for it."""
+    """Why this data was not new to the model; empty if there is no indication."""
     clean: Estimate | None
-    """The headline without the examples that were seen; null when none was."""
+    """The headline without the examples that were seen; null if none was."""
     clean_against_all: Difference | None = None
-    """That minus the headline on all examples, paired; null likewise."""
+    """That minus the headline on all examples, paired; null in the same case."""
     other_metrics: dict[str, Estimate]
     """The other metrics, averaged like the headline."""
     ranked: Natural
-    """Parts that options were ranked in."""
+    """Number of parts with ranked options."""
     collapsed: tuple[str, ...]
-    """Those on which the model gave one answer to over 90% of the examples."""
+    """The parts on which the model gave one answer to over 90% of the examples."""
 
 
 class BenchmarkResult(Frozen):
-    """One benchmark, asked in one way; a task file of lm-evaluation-harness is one, too."""
+    """One benchmark, asked in one way; also a task file of lm-evaluation-harness."""
 
     name: str
     """Benchmark and way of asking, such as mmlu_direct."""
@@ -135,25 +135,25 @@ class BenchmarkResult(Frozen):
     shots: Natural
     """Exemplars before each query."""
     answers_each: Natural
-    """Answers drawn to each question; the one most of them agree on is graded (self-consistency)."""
+    """Answers sampled for each question; the most common one is graded (self-consistency)."""
     temperature: Distance
-    """Temperature of the draws; 0 is greedy."""
+    """Sampling temperature; 0 is greedy."""
     averages: Annotated[tuple[Average, ...], Field(min_length=1)]
-    """Every way it is averaged; the first, the headline, is how the papers report it."""
+    """Every way of averaging; the first, the headline, is that of the papers."""
     scores: dict[str, BenchmarkScores]
-    """Model → what is known of its scores beside the averages."""
+    """Model → its results besides the averages."""
     differences: dict[str, PairedDifference]
     """Later model → its difference from the first, averaged like the headline."""
     parts: tuple[ExamResult, ...]
     """Its subjects, tasks or languages."""
     gaps: tuple[Gap, ...] = ()
-    """The gaps between groups that all parts have, averaged over parts as the headline is."""
+    """The gaps between groups that all parts have, averaged over parts like the headline."""
     fold: str = ""
     """The fold of a run whose model is compared; empty in an evaluation."""
 
     @property
     def label(self) -> str:
-        """Its name, with the fold where there is one."""
+        """Its name, with the fold if there is one."""
         return f"{self.name} ({self.fold})" if self.fold else self.name
 
     @property
@@ -163,80 +163,80 @@ class BenchmarkResult(Frozen):
 
 
 class NormalizedAverage(Frozen):
-    """An average over benchmarks, each part counted from chance to perfect, such as that of Flan 2022."""
+    """An average over benchmarks, with each part rescaled from chance to perfect, such as that of Flan 2022."""
 
     name: str
-    """What it is called."""
+    """Its name."""
     benchmarks: tuple[str, ...]
-    """The benchmarks it is the average of."""
+    """The benchmarks that are averaged."""
     scores: dict[str, Estimate | None]
-    """Model → the average; null when one of the benchmarks was not measured."""
+    """Model → the average; null if one of the benchmarks was not measured."""
     reasons: dict[str, str]
-    """Model → why there is none, or why it compares with no one's; empty when it does."""
+    """Model → why there is none, or why it is not comparable; empty if it is."""
     differences: dict[str, PairedDifference]
-    """Later model → its difference from the first, where both have one."""
+    """Later model → its difference from the first, if both have an average."""
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------
 
 
 class Verdict(Frozen):
-    """The one sentence that a comparison with the first model on unseen tasks comes to, and the numbers in it."""
+    """The one-sentence conclusion of the comparison with the first model on unseen tasks, with its numbers."""
 
     text: str
     """The sentence."""
     direction: Direction
-    """"better" or "worse" only when the whole interval lies on that side of zero."""
+    """"better" or "worse" only if the whole interval is on that side of zero."""
     first: float | None
-    """Overall raw score of the first model at the first number of shots; null where nothing unseen was measured."""
+    """Overall raw score of the first model at the first number of shots; null if nothing unseen was measured."""
     second: float | None
-    """The same of the later model."""
+    """The same for the later model."""
     difference: Difference | None
     """The later minus the first."""
     chance: Fraction | None
-    """What guessing would score."""
+    """The score of guessing."""
     tasks: Natural
-    """Tasks measured that were never trained on."""
+    """Number of measured tasks that were never trained on."""
     clusters: Natural
-    """Clusters they belong to."""
+    """Number of their clusters."""
     notes: tuple[str, ...]
-    """Sentences a reader of the score must know: which clusters clearly moved, where a preference for an answer moved
-    or hid the score, who collapsed."""
+    """Sentences that a reader of the score must know: which clusters clearly changed, where a preference for an answer
+    changed or hid the score, and which model collapsed."""
 
 
 class MeasuredModel(Frozen):
-    """A model that was asked. Of the tuned model of a run there is one a fold, all of one name."""
+    """A model that was asked. A run has one tuned model per fold, all with the same name."""
 
     name: str
-    """What it is called in this file: in a run "base" and "tuned"."""
+    """Its name in this file: in a run "base" and "tuned"."""
     fold: str
     """The fold of a run that it was tuned for; empty for all others."""
     path: str
-    """Its folder or hub id; in a run that of its folder within the run's, where it was made there."""
+    """Its folder or hub id; for a model made by a run, its folder within the run's."""
     fingerprint: str
-    """Names its weights, arithmetic and tokenizer by content; empty where a run's samples do not say."""
+    """Identifies its weights, arithmetic and tokenizer by content; empty if a run's samples do not say."""
     trained_by_flantune: bool
-    """Whether it carries a record of what it was trained on, so that seen data can be told."""
+    """Whether it has a record of its training data, so that seen data is recognized."""
 
 
 class Missing(Frozen):
-    """Something that was not measured, since its data is not there."""
+    """Something that was not measured because its data is missing."""
 
     score: str
     """Benchmark and way of asking, or task."""
     name: str
     """The part; empty: all of them."""
     needs: str
-    """What would have to be put where."""
+    """What data is needed, and where."""
 
 
 class TrustedCode(Frozen):
-    """Python of a task file that was run, since ``--trust-task-code`` said so."""
+    """Python code of a task file that was run because of ``--trust-task-code``."""
 
     score: str
-    """The part whose prompts or scores it had a hand in."""
+    """The part whose prompts or scores it affected."""
     files: dict[str, str]
-    """Each file and the SHA-256 of what it held."""
+    """Each file and the SHA-256 of its content."""
 
 
 class Results(Frozen):
@@ -251,13 +251,13 @@ class Results(Frozen):
     confidence: Fraction
     """Level of all intervals."""
     seed: int
-    """What exemplars, rows and sampled answers were drawn by."""
+    """Seed of exemplars, rows and sampled answers."""
     limit: Natural
     """Only this many examples of each part of a benchmark were asked; 0: all."""
     answer_parsing: str
-    """What was done to the written answers of tasks before they were scored."""
+    """How generated answers of tasks were cut before they were scored."""
     is_reportable: bool
-    """False when a limit was set, a part is missing or data was seen: such numbers compare with no one's."""
+    """False if a limit was set, a part is missing or data was seen: such numbers are not comparable."""
     protocols: dict[str, dict[str, Any]]
     """Fingerprint → every choice by which options were scored; two numbers compare only within one."""
     models: Annotated[tuple[MeasuredModel, ...], Field(min_length=1)]
@@ -275,15 +275,15 @@ class Results(Frozen):
     normalized_averages: tuple[NormalizedAverage, ...]
     """Averages over benchmarks that were asked for."""
     missing: tuple[Missing, ...]
-    """What has no data."""
+    """What was not measured for lack of data."""
     trusted_code: tuple[TrustedCode, ...]
-    """Python of task files that was run."""
+    """Python code of task files that was run."""
     seconds: Distance
-    """Time an evaluation spent asking, over all starts; 0 for a run, whose manifest says it."""
+    """Time an evaluation spent asking, over all starts; 0 for a run, whose manifest has it."""
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:
-        """Makes sure that everything says something of every model, and by which protocol it was scored."""
+        """Makes sure that every entry has every model, and the protocol it was scored by."""
         first, *later = self.names
         for name, protocol in self.protocols.items():
             if not isinstance(protocol.get("name"), str) or protocol.get("normalization") not in _NORMALIZATIONS:
@@ -312,7 +312,7 @@ class Results(Frozen):
         return next(iter(self.verdicts.values()), None)
 
     def exams(self) -> Iterator[ExamResult]:
-        """All that was measured: tasks, then parts of benchmarks."""
+        """Everything measured: tasks, then parts of benchmarks."""
         yield from self.tasks
         for benchmark in self.benchmarks:
             yield from benchmark.parts

@@ -1,4 +1,4 @@
-"""From the samples of a run to its results: the base model against the tuned one of each fold. No model, no torch."""
+"""From the samples of a run to its results: the base model and the tuned one of each fold. No model, no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flantune.settings.config import EvaluationSettings
 
 BASE, TUNED = "base", "tuned"
-"""What the two models of a run are called."""
+"""The names of the two models of a run."""
 
 _TRAINED_ON = Seen(reasons=("the fold was trained on this task",))
 _REPEAT = "repeat the run's command: it asks only what was lost"
@@ -32,14 +32,14 @@ _REPEAT = "repeat the run's command: it asks only what was lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldInput:
-    """One fold: what was held out, and which tasks that left unseen.
+    """One fold: what was held out, and which tasks are unseen.
 
     Attributes:
         name: Folder of the fold under ``folds/``.
         clusters: Clusters held out.
         unseen: Names of the tasks measured as unseen.
-        seen: Names of tasks measured although they were trained on; reported apart.
-        flagged: Task → test rows that overlap with the fold's training rows; None: nobody looked.
+        seen: Names of tasks measured although they were trained on; reported separately.
+        flagged: Task → test rows that overlap with the fold's training rows; None: not checked.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FoldInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
-    """What scoring a task's samples needs to know of it."""
+    """What is needed of a task to score its samples."""
 
     name: str
     clusters: tuple[str, ...]
@@ -61,12 +61,12 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuitesInput:
-    """Benchmarks that a run measured as well.
+    """Benchmarks that a run also measured.
 
     Attributes:
         exams: Their parts.
         missing: Parts without data.
-        seen: Fold → exam → what of it its model was trained on; "" is the base model.
+        seen: Fold → exam → what its model has seen of it in training; "" is the base model.
     """
 
     exams: tuple[Exam, ...] = ()
@@ -74,7 +74,7 @@ class SuitesInput:
     seen: Mapping[str, Mapping[str, Seen]] = field(default_factory=dict, repr=False)
 
     def seen_of(self, fold: str, exam: Exam) -> Seen:
-        """What of an exam a fold's model was trained on."""
+        """What a fold's model has seen of an exam in training."""
         return self.seen.get(fold, {}).get(exam.key, Seen())
 
 
@@ -89,7 +89,7 @@ def score_samples(
     base: str = "",
     suites: SuitesInput | None = None,
 ) -> Results:
-    """Everything the samples of a run say. A pure function of the samples and the arguments.
+    """All results of a run's samples, as a pure function of the samples and the arguments.
 
     Args:
         folder: The run folder, with ``base/samples`` and ``folds/<fold>/tuned/samples``.
@@ -97,9 +97,9 @@ def score_samples(
         tasks: The run's tasks.
         settings: Shots, protocol and confidence.
         name: Title of the run.
-        seed: The run's seed; names the bootstrap draws.
+        seed: The run's seed, also for the bootstrap.
         base: Folder or hub id of the base model.
-        suites: Benchmarks that were measured as well; None: none.
+        suites: Benchmarks that were also measured; None: none.
 
     Raises:
         EvaluationError: Samples are missing, damaged, or the two models were asked different prompts.
@@ -140,7 +140,7 @@ def _models(folder: Path, folds: Sequence[FoldInput], *, base: str) -> Iterator[
 
 
 def _fingerprint(home: Path, tasks: Iterable[str]) -> str:
-    """The model whose samples lie here, as far as they say."""
+    """The model of these samples, as far as they say."""
     origins = (read_origin(samples_path(home, name)) for name in tasks)
     return next((one.model for one in origins if one is not None), "")
 
@@ -172,17 +172,17 @@ def _suite_sittings(folder: Path, folds: Sequence[FoldInput], suites: SuitesInpu
 
 
 def _seen(fold: FoldInput, task: str) -> Seen:
-    """What of a task the fold's model was trained on."""
+    """What the fold's model has seen of a task in training."""
     if task in fold.seen:
         return _TRAINED_ON
     return Seen(reasons=(), rows=None if fold.flagged is None else frozenset(fold.flagged.get(task, ())))
 
 
 def _graded(exam: Exam, model: str, path: Path, seen: Seen) -> Graded:
-    """One file of samples, graded.
+    """The grades of one file of samples.
 
     Raises:
-        EvaluationError: It changed since it was written: a number in it could be any.
+        EvaluationError: It has changed since it was written, so its numbers cannot be trusted.
     """
     origin = read_origin(path)
     if origin is None and path.is_file() and origin_path(path).exists():

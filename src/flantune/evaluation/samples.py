@@ -1,7 +1,7 @@
-"""Samples on disk: one row per scored prompt, from which every number can be computed again.
+"""Samples on disk: one row per scored prompt, from which every number can be recomputed.
 
 ``<folder>/samples/<task>.parquet`` holds the samples, the matrix of rows, templates, exemplar sets and options;
-``<folder>/origins/<task>.json`` says what they were made from and is written last, so a task counts as done only when
+``<folder>/origins/<task>.json`` says what they were made from and is written last, so a task only counts as done if
 both agree. Any program that reads Parquet can read it.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".parquet"
 
-# Samples of a row group: what reading and writing hold in memory at once.
+# Samples per row group, which is what reading and writing hold in memory.
 _GROUP = 1_024
 _TUPLES = frozenset(f.name for f in fields(Sample) if str(f.type).startswith("tuple"))
 _NAMES = frozenset(f.name for f in fields(Sample))
@@ -36,7 +36,7 @@ _NAMES = frozenset(f.name for f in fields(Sample))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a file of samples was made from, and what was lost on the way.
+    """What a file of samples was made from, and what was dropped or shortened.
 
     Attributes:
         fingerprint: Changes when the model, a prompt or the protocol changes.
@@ -44,7 +44,7 @@ class Origin:
         sha256: SHA-256 of the file.
         counts: Prompts shortened, exemplars dropped, prompts dropped.
         seconds: Time spent scoring.
-        model: Names the model by its weights, arithmetic and tokenizer.
+        model: Identifies the model by weights, arithmetic and tokenizer.
     """
 
     fingerprint: str
@@ -56,11 +56,11 @@ class Origin:
 
 
 def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) -> Sample:
-    """What was asked, as the model read it.
+    """A sample without an answer, as the model read it.
 
     Args:
         prompt: The prompt.
-        counts: What happened to it: exemplars dropped for want of room are not among those shown.
+        counts: What happened to it: exemplars dropped for lack of room are not among those shown.
         shots: Exemplars it was to have.
         layout: Its separators.
     """
@@ -84,7 +84,7 @@ def unanswered(prompt: Prompt, counts: Counts, *, shots: int, layout: Layout) ->
 
 
 def samples_path(folder: Path, task: str) -> Path:
-    """Where a task's samples lie; characters that no file name may hold are percent-encoded.
+    """The path of a task's samples; characters not allowed in file names are percent-encoded.
 
     >>> samples_path(Path("base"), "my/task").as_posix()
     'base/samples/my%2Ftask.parquet'
@@ -105,7 +105,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
     """The samples of one task, in order, a thousand in memory at a time.
 
     Raises:
-        EvaluationError: The file is missing, cut off or not made of samples.
+        EvaluationError: The file is missing, truncated or has no samples.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -126,7 +126,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
-    """Writes samples as they come, under another name until all are there; returns how many.
+    """Writes samples as they are produced, under a temporary name until complete; returns their number.
 
     The same samples give the same bytes.
 
@@ -139,7 +139,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     count, coming = 0, iter(samples)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What the old file was made from must not speak for the new one.
+        # The origin of the old file must not be taken for that of the new one.
         origin_path(path).unlink(missing_ok=True)
         schema = _schema()
         with parquet.ParquetWriter(
@@ -164,17 +164,17 @@ def write_origin(path: Path, origin: Origin) -> None:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """What a file of samples was made from; None unless the file is complete and unchanged since."""
+    """The origin of a file of samples; None unless the file is complete and unchanged."""
     if not path.is_file() or not origin_path(path).is_file():
         return None
     try:
         origin = read_value(origin_path(path), Origin)
         return origin if origin.sha256 == file_sha256(path) else None
     except (FlantuneError, OSError):
-        return None  # asked again: what the store has costs nothing
+        return None  # asked again; stored scores cost nothing
 
 
-# Texts that repeat from row to row are kept once a row group.
+# Texts that repeat from row to row are stored once per row group.
 _TEXTS = [
     *("task", "split", "template", "inputs", "options.list.element", "references.list.element", "group"),
     "answer_marks.list.element",
@@ -212,7 +212,7 @@ def _table(samples: Sequence[Sample], schema: pyarrow.Schema) -> pyarrow.Table:
     import pyarrow as pa
 
     rows = [_to_row(sample) for sample in samples]
-    # Lone surrogates, which no file of text can hold, become question marks.
+    # Lone surrogates, which cannot be encoded, become question marks.
     columns = {name: [_sound(row[name]) for row in rows] for name in schema.names}
     return pa.table(columns, schema=schema)
 

@@ -1,4 +1,4 @@
-"""One exam, answered by several models and graded: what is reported, and what goes into means over exams."""
+"""One exam, answered by several models and graded: what is reported, and what is used in means over exams."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Sitting:
     """One exam, answered by every model that is compared on it.
 
     Attributes:
-        graded: The models' answers, those of the first model first.
+        graded: The models' answers, the first model's first.
         fold: The fold of a run whose model is compared; empty in an evaluation.
-        where: Where the answers lie, for messages.
+        where: Where the answers are, for messages.
     """
 
     graded: tuple[Graded, ...]
@@ -74,15 +74,15 @@ class ScoredExam:
     """One exam with one number of exemplars.
 
     Attributes:
-        exam: It.
-        result: What is reported.
-        compared: The headline metric's means, and what they are on redrawn rows.
+        exam: The exam.
+        result: The reported result.
+        compared: The headline metric's means, also on bootstrap replicates.
         skill: Means of each measure of skill, as far as it is defined.
         span: Lowest and highest score possible.
-        tables: Model → its answers, graded, for a benchmark to be made of; empty of a task.
+        tables: Model → its graded answers, for benchmarks; empty for a task.
         pairs: Later model → the rows that it shares with the first.
-        clean_alone: Model that has seen some rows → it without them.
-        clean: Later model → both without what either has seen, where somebody looked.
+        clean_alone: Model that has seen some rows → its score without them.
+        clean: Later model → both models without rows that either has seen, if checked.
         gaps: Groups of its rows, compared.
     """
 
@@ -98,20 +98,20 @@ class ScoredExam:
     gaps: tuple[GapMeans, ...] = ()
 
     def means(self, measure: Measure) -> ModelMeans:
-        """What goes into means over exams, by one measure."""
+        """The means for use in means over exams, by one measure."""
         if measure == "raw":
             return self.compared.means
         return self.compared.means.above_chance(self.result.chance) if measure == "normalized" else self.skill[measure]
 
 
 def score_sitting(sitting: Sitting, *, confidence: float, seed: int, shots: Sequence[int] = ()) -> Iterator[ScoredExam]:
-    """What the models scored in an exam, once for each number of exemplars.
+    """The models' scores in an exam, once for each number of exemplars.
 
     Args:
         sitting: Their answers.
         confidence: Level of the intervals.
-        seed: Names the bootstrap draws.
-        shots: The numbers of exemplars that are wanted; none: those that it was asked with.
+        seed: Seed of the bootstrap draws.
+        shots: The requested numbers of exemplars; none: those that it was asked with.
 
     Raises:
         EvaluationError: It was asked with none of them, or the models were asked different prompts.
@@ -131,7 +131,7 @@ def _scored(sitting: Sitting, *, confidence: float, seed: int, shots: int) -> Sc
     tables = {one.model: one.tables[shots, "test"] for one in sitting.graded}
     first, *later = tables
     where = f"{sitting.where or exam.key}, {shots} shots"
-    if not exam.score:  # all templates of a task are asked of all its rows, so that no mean is one of other prompts
+    if not exam.score:  # all templates of a task are used for all its rows, so means are over the same prompts
         for name in later:
             check_same_cells(tables[first], tables[name], where=where)
     pairs = {name: pair_of(tables[first], tables[name], where=where) for name in later}
@@ -188,7 +188,7 @@ def paired_difference(
     difference: Difference, *, bootstrap: Bootstrap | None, mcnemar_p: float | None, examples: int, rows_sha256: str,
     skill: SkillDifference | None, clean: CleanScores | None,
 ) -> PairedDifference:  # fmt: skip
-    """A difference with all that is known of it but the rate of false discovery, which needs all differences."""
+    """A difference with everything except its false discovery rate, which needs all differences."""
     return PairedDifference(
         **difference.model_dump(),
         bootstrap=bootstrap,
@@ -202,7 +202,7 @@ def paired_difference(
 
 
 def rows_sha256(exam: Exam, table: GradeTable) -> str:
-    """Names the rows: of a benchmark by what is asked, of a task, whose exemplars the seed draws, by their numbers."""
+    """Identifies the rows: of a benchmark by content, of a task, whose exemplars depend on the seed, by number."""
     if not exam.score:
         return table.rows_sha256
     asked = {prompt.row: prompt.inputs for prompt in exam.prompts}
@@ -257,7 +257,7 @@ def _skill_difference(skill: Mapping[SkillMeasure, ModelMeans], name: str, *, co
 def _clean_scores(
     found: CleanMeans | None, pair: Pair, compared: ComparedMetric, *, confidence: float
 ) -> CleanScores | None:
-    """Two models on what neither has seen; None everywhere when no row is left."""
+    """Two models on rows that neither has seen; None everywhere if no row is left."""
     if found is None:
         return None
     if found.means is None:
@@ -277,7 +277,7 @@ def _clean_scores(
 
 
 def _against_all(changes: ModelMeans | None, *, span: Span, confidence: float) -> dict[str, Difference]:
-    """What ``CleanScores`` says of clean examples beside all of them; nothing where they are the same."""
+    """The fields of ``CleanScores`` that compare clean with all examples; nothing if they are the same."""
     if changes is None:
         return {}
     (first, second), (difference,) = changes.scores.values(), changes.differences.values()
@@ -289,7 +289,7 @@ def _against_all(changes: ModelMeans | None, *, span: Span, confidence: float) -
 
 
 def _alone_against_all(found: CleanMeans | None, *, span: Span, confidence: float) -> Difference | None:
-    """The same of one model."""
+    """The same for one model."""
     if found is None or found.changes is None:
         return None
     (mean,) = found.changes.scores.values()
@@ -299,7 +299,7 @@ def _alone_against_all(found: CleanMeans | None, *, span: Span, confidence: floa
 def _clean_estimate(
     found: CleanMeans | None, table: GradeTable, column: MetricColumn, *, confidence: float
 ) -> Estimate | None:
-    """One model without what it has seen; None when that is nothing, or nothing is left."""
+    """One model without rows it has seen; None if there are none, or nothing is left."""
     if found is None or found.means is None:
         return None
     (mean,) = found.means.scores.values()

@@ -1,4 +1,4 @@
-"""What the models to be measured were trained on, before any of them is loaded."""
+"""What the measured models were trained on, checked before any of them is loaded."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Candidate:
 
     Attributes:
         path: Its folder or hub id.
-        name: What it is called in tables; no other is.
-        record: What flantune taught it; None for a model that flantune did not tune.
-        index: Its training rows.
-        seen: Key of an exam → why that was not new to it.
+        name: Its unique name in tables.
+        record: Its training record; None for a model that flantune did not tune.
+        index: The index of its training rows.
+        seen: Key of an exam → why it was not new to the model.
     """
 
     path: str
@@ -49,12 +49,12 @@ class Candidate:
     seen: Mapping[str, Seen] = field(default_factory=dict)
 
     def seen_of(self, key: str) -> Seen:
-        """Why an exam was not new to it."""
+        """Why an exam was not new to the model."""
         return self.seen.get(key, Seen())
 
 
 def candidates(paths: Sequence[str]) -> list[Candidate]:
-    """The models by their folders, with names of their own.
+    """The models by their folders, with unique names.
 
     Raises:
         flantune.errors.SourceError: A training record cannot be read.
@@ -69,7 +69,7 @@ def candidates(paths: Sequence[str]) -> list[Candidate]:
 
 
 def _new_name(name: str, taken: Collection[str]) -> str:
-    """The name, numbered where another model's is written alike: each has a folder of its own.
+    """The name, numbered if another model has the same: each has a separate folder.
 
     >>> _new_name("Llama", {"llama", "llama-2"})
     'Llama (3)'
@@ -79,7 +79,7 @@ def _new_name(name: str, taken: Collection[str]) -> str:
 
 
 def short_name(path: str) -> str:
-    """The last folder that says something.
+    """The last meaningful folder name.
 
     >>> short_name("runs/first/folds/nli/model"), short_name("org/name")
     ('nli', 'name')
@@ -89,10 +89,10 @@ def short_name(path: str) -> str:
 
 
 def check_candidates(models: Sequence[Candidate], exams: Sequence[Exam], *, allow_seen: bool) -> list[Candidate]:
-    """The models with what each has seen of what is to be measured.
+    """The models, with what each has seen of the exams.
 
     Raises:
-        LeakError: One has, and that is not allowed.
+        LeakError: A model has seen some of it, and that is not allowed.
     """
     found = []
     for model in models:
@@ -127,7 +127,7 @@ def _measured(exam: Exam) -> Measured:
 
 
 def question_texts(prompt: Prompt) -> tuple[str, ...]:
-    r"""The lines of a question without the labels before them, as they may stand in another dataset.
+    r"""The lines of a question without their labels, as they may occur in another dataset.
 
     >>> from flantune.types import Prompt
     >>> question_texts(Prompt(task="t", split="test", row=0, template="d", targets="",

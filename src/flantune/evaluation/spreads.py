@@ -1,4 +1,4 @@
-"""How much the rows and templates of exams differ, by a few of their answers, and what each exam weighs."""
+"""How much the rows and templates of exams differ, estimated from a few answers, and the weights of exams."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def exam_weights(exams: Sequence[Exam], matrices: Sequence[Matrix]) -> list[dict[int, float]]:
-    """The means that are reported, each as the numbers of its exams → their weights.
+    """The reported means, each as indices of its exams → their weights.
 
-    A benchmark has the first of its averages; tasks have the mean over clusters of the mean over each one's tasks.
+    For a benchmark, the first of its averages; for tasks, the mean over clusters of the mean over their tasks.
     """
     scores = dict.fromkeys(exam.score for exam in exams)
     return [_weights([at for at, exam in enumerate(exams) if exam.score == score], exams, matrices) for score in scores]
@@ -48,12 +48,12 @@ def _weights(members: Sequence[int], exams: Sequence[Exam], matrices: Sequence[M
 
 
 def spread_of(tables: Sequence[GradeTable], matrix: Matrix, *, weight: float, confidence: float) -> Spread:
-    """What a pilot's answers say of an exam: of several models the largest difference from the first one counts.
+    """The spread of an exam by a pilot's answers; among several models, that of the largest difference from the first.
 
     Args:
         tables: The pilot's answers of every model, the first model first.
-        matrix: What could be asked.
-        weight: Of the exam in the mean that is reported.
+        matrix: All its questions.
+        weight: Weight of the exam in the reported mean.
         confidence: Level of the intervals.
     """
     found = [_moments(first_and_later, confidence=confidence) for first_and_later in _compared(tables)]
@@ -90,7 +90,7 @@ def _moments(tables: tuple[GradeTable, ...], *, confidence: float) -> tuple[floa
 
 
 def _unit_means(cells: Floats, groups: NDArray[np.int64], units: int) -> Floats:
-    """Each group's mean under each template, [groups, templates]; nan where it was not asked."""
+    """Each group's mean under each template, [groups, templates]; nan if it was not asked."""
     is_there = ~np.isnan(cells)
     sums, counts = np.zeros((units, cells.shape[1])), np.zeros((units, cells.shape[1]))
     np.add.at(sums, groups, np.where(is_there, cells, 0.0))

@@ -1,4 +1,4 @@
-"""From graded answers to results: of a run, and of an evaluation of any number of models. No model, no torch."""
+"""From graded answers to results, for a run or an evaluation of any number of models. No model, no torch."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from flantune.settings.protocols import ScoringProtocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What was measured, and how, beside the answers themselves.
+    """What was measured, and how, besides the answers themselves.
 
     Attributes:
         kind: A model before and after tuning, fold by fold, or any models.
-        models: The models, the one that all others are compared with first.
+        models: The models; the first is the one that all others are compared with.
         protocols: The ways in which options were scored.
         confidence: Level of the intervals.
-        seed: What was drawn by.
+        seed: Seed of all draws.
         name: Title of the run.
-        held_out: Fold of a run → the clusters it held out; None: every cluster of the tasks is looked at.
+        held_out: Fold of a run → the clusters it held out; None: every cluster of the tasks counts.
         shots: Numbers of exemplars of tasks, the headline first; none: those that they were asked with.
-        limit: The most examples asked of each part; 0: all.
-        answer_parsing: What is done to written answers of tasks before they are scored.
-        averages: Averages over benchmarks that are wanted: name → the benchmarks.
-        missing: What has no data.
-        trusted_code: Python of task files that was run.
+        limit: The largest number of examples asked of each part; 0: all.
+        answer_parsing: How generated answers of tasks are cut before they are scored.
+        averages: Requested averages over benchmarks: name → the benchmarks.
+        missing: What was not measured for lack of data.
+        trusted_code: Python code of task files that was run.
         seconds: Time spent asking.
     """
 
@@ -69,13 +69,13 @@ class About:
 
 
 def summarize(sittings: Iterable[Sitting], about: About) -> Results:
-    """Everything that graded answers say, in the shape of ``results.json``.
+    """All results of graded answers, in the format of ``results.json``.
 
-    Tasks are averaged into clusters, clusters into the whole, parts into benchmarks. A pure function of its arguments;
-    of tasks one sitting after another is looked at, so that they may be read from disk as they come.
+    Tasks are averaged into clusters, clusters into the overall score, parts into benchmarks. A pure function of its
+    arguments; tasks are processed one after another, so that they can be read from disk as needed.
 
     Raises:
-        EvaluationError: Models were asked different prompts, or not with the exemplars that are wanted.
+        EvaluationError: Models were asked different prompts, or not with the requested exemplars.
     """
     scored = [one for sitting in sittings for one in _scored(sitting, about)]
     parts = [one for one in scored if one.exam.score]
@@ -141,10 +141,10 @@ def _benchmarks(parts: Sequence[ScoredExam], about: About) -> Iterator[Benchmark
 def _rated(
     tasks: Sequence[ScoredExam], benchmarks: Sequence[BenchmarkResult], about: About
 ) -> tuple[list[ScoredExam], list[BenchmarkResult]]:
-    """Tasks and benchmarks with the rates of false discovery of their differences.
+    """Tasks and benchmarks with the false discovery rates of their differences.
 
-    In a run all seen and all unseen tasks of all folds are a family, by number of exemplars, and all benchmarks are; in
-    an evaluation all that the same two models were compared on and had not seen.
+    In a run, all seen tasks, all unseen tasks (of all folds, by number of exemplars) and all benchmarks are families;
+    in an evaluation, everything that the same two models were compared on and had not seen.
     """
     results: list[ExamResult | BenchmarkResult] = [*(one.result for one in tasks), *benchmarks]
     found = [
@@ -180,7 +180,7 @@ def _verdicts(
     shots: Sequence[int],
     about: About,
 ) -> dict[str, Verdict]:
-    """Later model → what the comparison at the first number of exemplars comes to."""
+    """Later model → the verdict at the first number of exemplars."""
     is_run, headline = about.kind == "run", next(iter(shots), 0)
     if headline not in overall:
         if is_run and (trained := [one.result for one in tasks if one.result.shots == headline]):
@@ -195,7 +195,7 @@ def _verdicts(
 
 
 def _on_trained(tasks: Sequence[ExamResult], model: str, *, confidence: float) -> Verdict:
-    """The verdict where every task measured was trained on."""
+    """The verdict if every measured task was trained on."""
     several = len({one.fold for one in tasks}) > 1
     differences = {f"{one.name} ({one.fold})" if several else one.name: one.differences[model] for one in tasks}
     return trained_verdict(differences, confidence=confidence, shots=tasks[0].shots)

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 
 def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettings) -> Exam:
-    """A task as an exam: ranked where it has options, else written.
+    """A task as an exam: ranked if it has options, otherwise generated.
 
-    Which prompts are asked depends on task, settings and seed alone, so two models are asked the same.
+    The prompts depend only on task, settings and seed, so two models are asked the same.
 
     Args:
         prepared: The task.
@@ -88,7 +88,7 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
 def recorded_exam(
     name: str, *, clusters: tuple[str, ...], kind: Kind, metrics: Sequence[str], settings: EvaluationSettings
 ) -> Exam:
-    """A task whose answers are there already, as far as they are graded.
+    """A task with existing answers, for grading only.
 
     Raises:
         EvaluationError: A metric does not exist.
@@ -107,7 +107,7 @@ def recorded_exam(
 
 @dataclass(frozen=True, slots=True)
 class _Questions:
-    """A task's questions, rendered as they are asked for."""
+    """A task's questions, rendered on demand."""
 
     prepared: PreparedTask
     how: TaskQuestions
@@ -120,14 +120,14 @@ class _Questions:
 
 
 def spared_separators(prepared: PreparedTask, how: TaskQuestions, *, separator: str) -> int:
-    """How many separators an answer may hold before the next one ends it: as many as the right answer with most.
+    """How many separators an answer may contain before the next one ends it: as many as the right answer with the most.
 
-    After exemplars a model that was never taught to stop goes on with the next example, so writing ends at their
-    separator. A task of two paragraphs an answer would lose the second one to it. The number is the task's, the same
-    for every prompt and every model, so that it tells nothing about one prompt's answer.
+    After exemplars, a model that was never taught to stop continues with another example, so generation ends at their
+    separator. An answer of two paragraphs would lose the second one. The number is the same for all prompts of the task
+    and all models, so it reveals nothing about a single answer.
 
     Args:
-        prepared: The task; only generation tasks with exemplars have something to spare.
+        prepared: The task; only relevant for generation tasks with exemplars.
         how: How it is asked.
         separator: What separates exemplars.
     """
@@ -140,7 +140,7 @@ def spared_separators(prepared: PreparedTask, how: TaskQuestions, *, separator: 
 
 
 def _longest(prepared: PreparedTask, how: TaskQuestions) -> int:
-    """How long an answer may be; longer where a template that is asked wants reasons before it."""
+    """The longest answer; longer if a template asks for reasoning before it."""
     settings = how.evaluation
     reasons = any(reasons_first(answer_marks(template)) for template in asked_templates(prepared, how))
     return max(settings.max_new_tokens, settings.max_reasoning_tokens) if reasons else settings.max_new_tokens
@@ -157,7 +157,7 @@ def most_in_answers(stops: Sequence[str], answers: Iterable[str]) -> int:
 
 @dataclass(frozen=True)
 class _Blank:
-    """How a task's prompts are asked without content: every field is the text, options and exemplars stay."""
+    """How a task's prompts are asked without content: every field is replaced, options and exemplars stay."""
 
     prepared: PreparedTask
     how: TaskQuestions
@@ -176,12 +176,12 @@ class _Blank:
             style=self.how.style,
             options_key=self.how.options_key(task.name),
         )
-        # Options are the ones scored, whatever a template makes of a question without content.
+        # The scored options stay, whatever a template makes of a question without content.
         return replace(prompt, inputs=rendered.inputs)
 
     @cached_property
     def _examples(self) -> dict[tuple[SplitRole, int], Example]:
-        """The examples that are asked, by split and row: only where somebody asks without content."""
+        """The examples that are asked, by split and row; only needed for questions without content."""
         return {
             (split, self.prepared.stores[split][at].row): self.prepared.stores[split][at]
             for split, rows in drawn_rows(self.prepared, self.how).items()

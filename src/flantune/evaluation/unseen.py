@@ -1,4 +1,4 @@
-"""What models score on tasks that none of them was trained on: clusters, the whole, and the verdict."""
+"""Scores on tasks that no model was trained on: clusters, overall, and the verdict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cluster:
 def clusters_of(
     tasks: Sequence[ScoredExam], held_out: Mapping[str, Sequence[str]] | None = None, *, shots: Iterable[int]
 ) -> list[Cluster]:
-    """The clusters of which unseen tasks were measured.
+    """The clusters with measured unseen tasks.
 
     Args:
         tasks: All tasks.
@@ -77,7 +77,7 @@ def overall_result(clusters: Sequence[Cluster], *, confidence: float) -> Overall
 
 
 def _clean(weighted: Sequence[WeightedExam], *, confidence: float) -> dict[str, CleanScores]:
-    """Later model → it and the first on clean examples, where somebody looked at every task."""
+    """Later model → its scores and the first model's on clean examples, if every task was checked."""
     spans = [one.scored.span for one in weighted]
     found: dict[str, CleanScores] = {}
     for name in weighted[0].scored.compared.means.differences if weighted else ():
@@ -102,9 +102,9 @@ def _clean(weighted: Sequence[WeightedExam], *, confidence: float) -> dict[str, 
 
 
 def _weighted(clusters: Sequence[Cluster], measure: Measure) -> list[WeightedExam]:
-    """Weights that make the sum over tasks the mean over clusters of the mean over each one's tasks.
+    """Weights with which the sum over tasks is the mean over clusters of the mean over their tasks.
 
-    Of a measure of skill: of the tasks that have it, and the clusters that have such a task.
+    For a measure of skill: over the tasks that have it, and the clusters with such a task.
     """
     groups = [[task for task in cluster.members if task.means(measure).scores] for cluster in clusters]
     measured = [group for group in groups if group]
@@ -124,15 +124,15 @@ def verdict_on(
     confidence: float,
     is_run: bool,
 ) -> Verdict:
-    """What a later model's comparison with the first comes to.
+    """The verdict on a later model, compared with the first.
 
     Args:
-        tasks: All that was asked with the number of exemplars that is the headline, seen or not.
-        clusters: Those of them that are unseen, by cluster, and what each came to.
+        tasks: All tasks asked with the headline number of exemplars, seen or not.
+        clusters: The unseen ones by cluster, with the result of each.
         overall: The mean over clusters.
         model: The later model.
         confidence: Level of the intervals.
-        is_run: It is the first model, tuned.
+        is_run: Whether it is the first model, tuned.
     """
     first = next(iter(overall.raw.scores))
     unseen = [task.result for task in tasks if not task.result.is_seen]

@@ -1,4 +1,4 @@
-"""The one sentence a comparison comes to: as ready to say "worse" as "better"."""
+"""The one-sentence conclusion of a comparison, symmetric between "better" and "worse"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Change:
     """A mean over tasks, of two models.
 
     Attributes:
-        names: What the two are called: the first, and the later one.
+        names: Names of the two: the first, and the later one.
         first: The first model's.
         second: The later one's.
         difference: The later minus the first.
@@ -69,11 +69,11 @@ def make_verdict(
 
 
 def trained_verdict(differences: Mapping[str, PairedDifference], *, confidence: float, shots: int) -> Verdict:
-    """The headline where only tasks trained on were measured: how many of them clearly moved.
+    """The headline if only tasks trained on were measured: how many of them clearly changed.
 
     Args:
         differences: Task → the later model minus the first, on rows that were not trained on.
-        confidence: Level of the intervals. Of several tasks those moved whose rate of false discovery is small enough.
+        confidence: Level of the intervals. Among several tasks, those with a low false discovery rate count as changed.
         shots: Exemplars before each query.
     """
     found = _by_direction(
@@ -98,9 +98,9 @@ def trained_verdict(differences: Mapping[str, PairedDifference], *, confidence: 
 
 
 def moved_notes(clusters: Sequence[tuple[str, Difference]], *, confidence: float) -> tuple[str, ...]:
-    """The clusters that clearly moved, the largest change first; nothing where one cluster is all there is.
+    """The clusters that clearly changed, the largest change first; nothing if there is only one cluster.
 
-    Clear is what the rate of false discovery over all of them allows, as in the table of clusters.
+    A change is clear if its false discovery rate among all of them is low, as in the table of clusters.
     """
     if len(clusters) < 2:
         return ()
@@ -119,7 +119,7 @@ _Moved = Mapping[Direction, Sequence[tuple[str, float]]]
 
 
 def _by_direction(found: Iterable[tuple[str, float, Direction]]) -> _Moved:
-    """Direction → what moved that way, and by how much, the largest change first."""
+    """Direction → what changed in that direction, and by how much, the largest change first."""
     sides: dict[Direction, list[tuple[str, float]]] = {"better": [], "worse": [], "undecided": []}
     for name, value, direction in sorted(found, key=lambda one: -abs(one[1])):
         sides[direction].append((name, value))
@@ -127,7 +127,7 @@ def _by_direction(found: Iterable[tuple[str, float, Direction]]) -> _Moved:
 
 
 def _clearly(found: _Moved, what: str) -> str:
-    """What clearly moved, by name, and how many of the kind did not; empty where nothing did."""
+    """What clearly changed, by name, and how many did not; empty if nothing did."""
     said = [
         f"clearly {direction}: " + ", ".join(f"{name} ({signed_points(value)})" for name, value in named)
         for direction, named in found.items()
@@ -139,7 +139,7 @@ def _clearly(found: _Moved, what: str) -> str:
 
 
 def no_verdict(*, shots: int, is_run: bool) -> Verdict:
-    """The headline where nothing unseen was measured with this number of exemplars."""
+    """The headline if nothing unseen was measured with this number of exemplars."""
     asked = _asked(shots)
     lacking = (
         f"No task was both held out and measured{asked}, so nothing can be said about tasks never trained on"
@@ -150,7 +150,7 @@ def no_verdict(*, shots: int, is_run: bool) -> Verdict:
 
 
 def _without_numbers(text: str, direction: Direction) -> Verdict:
-    """A headline without a score of its own: nothing unseen was measured."""
+    """A headline without a score: nothing unseen was measured."""
     return Verdict(
         text=text,
         direction=direction,

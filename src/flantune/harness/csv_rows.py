@@ -1,4 +1,4 @@
-"""Rows of a CSV file as the harness sees them: figures are numbers, so 1 is a place among options and not a text."""
+"""Rows of a CSV file as the harness reads them: numbers are parsed, so 1 is the index of an option and not a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flantune.types import Row
 
-# Cells that pandas, through which the harness reads CSV, takes for nothing.
+# Cells that pandas, with which the harness reads CSV, treats as missing.
 _NOTHING = frozenset({
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
@@ -23,19 +23,19 @@ _LARGEST = 2**63
 
 
 def typed_rows(rows: Sequence[Row]) -> list[Row]:
-    """Rows of texts with each column as whole numbers, numbers, true and false, or texts; empty cells as None.
+    """Rows of texts with each column converted to integers, numbers, booleans, or texts; empty cells become None.
 
     >>> typed_rows([{"q": "5 km?", "label": "1"}, {"q": "NA", "label": "0"}])
     [{'q': '5 km?', 'label': 1}, {'q': None, 'label': 0}]
     """
-    # A row that could not be parsed has no columns to look at; whoever reads it is told.
+    # A row that could not be parsed has no columns; reading it reports the error.
     whole = [row for row in rows if isinstance(row, dict)]
     columns = {name: _reader([row[name] for row in whole]) for name in (whole[0] if whole else ())}
     return [{name: columns[name](cell) for name, cell in row.items()} if isinstance(row, dict) else row for row in rows]
 
 
 def _reader(cells: Sequence[str]) -> Callable[[str], Any]:
-    """How a column is read: as the narrowest type that fits all of its cells."""
+    """The parser for a column: the narrowest type that fits all of its cells."""
     said = [cell for cell in cells if cell not in _NOTHING]
     if said and all(map(_WHOLE.fullmatch, said)):
         if len(said) < len(cells):

@@ -1,4 +1,4 @@
-"""The rows of a harness task, and the fields its templates make of them."""
+"""The rows of a harness task, and the fields that its templates render."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_rows(task: HarnessTask, split: str, data: SuiteData) -> list[Row]:
 
     Raises:
         TaskError: The file names no dataset.
-        flantune.errors.SourceError: The rows are not there or cannot be read.
+        flantune.errors.SourceError: The rows are missing or cannot be read.
     """
     path = task.text("dataset_path")
     if not path:
@@ -47,14 +47,14 @@ def load_rows(task: HarnessTask, split: str, data: SuiteData) -> list[Row]:
 def _files(task: HarnessTask, split: str, kind: str) -> FileSource:
     options = task.values.get("dataset_kwargs") or {}
     given = options.get("data_files")
-    # As in the datasets library: files without a split are the training split.
+    # As in the datasets library, files without a split are the training split.
     files = given if isinstance(given, Mapping) else {"train": given}
     if not files.get(split):
         names = ", ".join(map(str, files))
         raise TaskError(f'dataset_kwargs.data_files: no split "{split}"; there are {names}', where=str(task.path))
     found = files[split]
     patterns = tuple(map(str, found)) if isinstance(found, list) else (str(found),)
-    # The harness looks from where it is started; files beside their task are found from everywhere.
+    # The harness searches its working directory; files beside their task are found from anywhere.
     beside, here = task.path.parent, Path.cwd()
     root = here if not _is_there(beside, patterns) and _is_there(here, patterns) else beside
     source = FileSource(files={split: patterns}, root=root)
@@ -64,7 +64,7 @@ def _files(task: HarnessTask, split: str, kind: str) -> FileSource:
 
 
 def _json_form(path: Path, key: str) -> FormatName:
-    """Files of JSON hold a list, an object with a list, or one object per line, whatever they are called."""
+    """JSON files contain a list, an object with a list, or one object per line, whatever their extension."""
     with open_binary(path) as handle:
         start = handle.read(4096).decode("utf-8-sig", "replace").lstrip()
     return "json" if key or start.startswith("[") else "jsonl"
@@ -75,7 +75,7 @@ def _is_there(root: Path, patterns: Sequence[str]) -> bool:
 
 
 def local_files(task: HarnessTask) -> tuple[Path, ...]:
-    """The files of this machine that a task's rows come from, of all splits; those that are not there are left out."""
+    """The existing local files of a task's rows, for all splits."""
     kind = task.text("dataset_path")
     given = (task.values.get("dataset_kwargs") or {}).get("data_files")
     found: list[Path] = []
@@ -108,17 +108,17 @@ def _template(text: str) -> jinja2.Template:
 
 
 def render(text: str, row: Row, *, where: str) -> str:
-    """A template of a task file, filled in with a row, in a sandbox.
+    """A template of a task file, rendered with a row, in a sandbox.
 
     >>> render("{{ a | upper }}!", {"a": "yes"}, where="here")
     'YES!'
 
     Raises:
-        TemplateError: It names no column, or asks for what a sandbox does not give.
+        TemplateError: It names an unknown column, or needs what a sandbox does not allow.
     """
     try:
         return _template(text).render(**row)
-    except Exception as error:  # a template computes, and so fails in every way that computing can
+    except Exception as error:  # a template is code and may raise anything
         said = f"cannot be rendered: {type(error).__name__}: {error}"
         raise TemplateError(said, where=where, hint=f"columns: {', '.join(row)}") from None
 
@@ -127,7 +127,7 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
     """The question of a row.
 
     Raises:
-        TaskError: The task puts the choices into the question, which is not supported, or names no column.
+        TaskError: The task puts the choices into the question, which is not supported, or names an unknown column.
     """
     template = task.values[key]
     if made := task.function(key):
@@ -147,7 +147,7 @@ def _question(task: HarnessTask, made: object, key: str) -> str:
 
 
 def check_column(task: HarnessTask, row: Row, key: str) -> None:
-    """Refuses a single word that is not a column: the harness would take it for the text of every question.
+    """Refuses a single word that is not a column: the harness would use it as the text of every question.
 
     Raises:
         TaskError: The word is not a column.
@@ -159,10 +159,10 @@ def check_column(task: HarnessTask, row: Row, key: str) -> None:
 
 
 def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:
-    """The choices of a row; none when the task has none.
+    """The choices of a row; empty if the task has none.
 
     Raises:
-        TaskError: The template makes no list.
+        TaskError: The template does not give a list.
     """
     found = task.values.get("doc_to_choice")
     if found is None:
@@ -176,7 +176,7 @@ def choices_of(task: HarnessTask, row: Row) -> tuple[str, ...]:
         value = list(found.values()) if isinstance(found, Mapping) else found
     if not isinstance(value, (list, tuple)):
         raise TaskError(f"doc_to_choice: makes {value!r}, not a list", where=str(task.path))
-    if any(choice is None or choice != choice for choice in value):  # NaN alone is not itself
+    if any(choice is None or choice != choice for choice in value):  # only NaN differs from itself
         raise TaskError(f"doc_to_choice: makes {value!r:.200}, where a choice has no text", where=str(task.path))
     return tuple(str(choice) for choice in value)
 
@@ -215,13 +215,13 @@ def target_of(task: HarnessTask, row: Row) -> Target:
 
 
 def _plain(value: object, *, is_place: bool) -> Target:
-    """A plain target; True and 1.0 are places where there are choices, and texts elsewhere."""
+    """A plain target; True and 1.0 are indices if there are choices, and texts otherwise."""
     is_whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return int(value) if is_place and is_whole else str(value)  # type: ignore[call-overload]
 
 
 def golds_of(target: Target, choices: Sequence[str]) -> tuple[int, ...]:
-    """The indices of the right choices; answers that are not among the choices are left out.
+    """The indices of the right choices; answers that are not choices are left out.
 
     >>> golds_of(1, ("a", "b")), golds_of("b", ("a", "b")), golds_of([0, "b"], ("a", "b")), golds_of(7, ("a",))
     ((1,), (1,), (0, 1), ())
@@ -236,7 +236,7 @@ def golds_of(target: Target, choices: Sequence[str]) -> tuple[int, ...]:
 
 
 def answers_of(target: Target, choices: Sequence[str]) -> tuple[str, ...]:
-    """The right answers as texts, the first of which an exemplar shows."""
+    """The right answers as texts; an exemplar shows the first."""
     if choices:
         return tuple(choices[gold] for gold in golds_of(target, choices))
     return tuple(str(one) for one in (target if isinstance(target, list) else [target]))

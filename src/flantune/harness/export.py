@@ -1,4 +1,4 @@
-"""Results and samples in the files lm-evaluation-harness writes, for everything that reads those."""
+"""Writes results and samples in lm-evaluation-harness's file formats, for programs that read these."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ _OF_CONFIG = ("device", "model_dtype", "model_num_parameters")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedModel:
-    """What the files say of a model and of how it was asked.
+    """A model and its evaluation settings as recorded in the files.
 
     Attributes:
         path: Its folder or hub id.
-        limit: As the evaluation was asked for; 0: all.
+        limit: The evaluation's limit; 0: all.
         seconds: Time spent.
         batch_tokens: Array positions of a batch.
         prompts: Chat template and system message.
@@ -65,7 +65,7 @@ class AskedModel:
 
     @property
     def slug(self) -> str:
-        """The path as the harness turns it into a folder's name."""
+        """The path as a folder name, formed as in the harness."""
         return re.sub(r'["<>:/|\\?*\[\]]+', "__", self.path)
 
 
@@ -83,7 +83,7 @@ class ExportedAnswers:
 
 
 def model_facts(lm: LanguageModel) -> Json:
-    """What the harness's results say of a loaded model."""
+    """Facts about a loaded model as recorded in the harness's results."""
     tokenizer, config = lm.tokenizer, lm.model.config.get_text_config()
     names = ("bos", "eos", "pad")
     tokens = {name: (getattr(tokenizer, f"{name}_token"), getattr(tokenizer, f"{name}_token_id")) for name in names}
@@ -107,14 +107,17 @@ def write_export(
     *,
     now: datetime,
 ) -> Path:
-    """Writes ``<out>/<model>/results_<time>.json`` and one ``samples_<task>_<time>.jsonl`` a task; returns the former.
+    """Writes ``<out>/<model>/results_<time>.json`` and one ``samples_<task>_<time>.jsonl`` per task.
 
     Args:
         out: The folder.
         exams: The tasks.
         answers: Key of an exam → its grades and samples.
-        model: Who answered.
+        model: The evaluated model.
         now: The time in the files' names.
+
+    Returns:
+        The results file.
     """
     folder, stamp = out / model.slug, now.isoformat().replace(":", "-")
     hashes = {}
@@ -129,7 +132,7 @@ def write_export(
 
 
 def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswers], model: AskedModel) -> Json:
-    """The results file as a value; what has no equivalent in flantune is null."""
+    """The results file as a value; fields without an equivalent in flantune are null."""
     tasks = {one.task.name: _task_results(one, answers[one.exam.key].table) for one in exams}
     members = dict(by_group(exams))
     groups = {name: _group_results(name, each, answers) for name, each in members.items()}
@@ -161,7 +164,7 @@ def results_of(exams: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswe
 
 
 def _is_higher_better(one: HarnessExam) -> dict[str, bool]:
-    """Metric → whether more is better: as the file says, yes by default."""
+    """Metric → whether higher is better: according to the file, by default yes."""
     said = {name_of(entry): entry.get("higher_is_better", True) for entry in one.task.values.get("metric_list") or ()}
     return {_name(metric): bool(said.get(_name(metric), True)) for metric in one.grader.metrics}
 
@@ -187,7 +190,7 @@ def _run_config(model: AskedModel) -> Json:
 
 
 def _chat(prompts: PromptSettings) -> Json:
-    """The template as it was given; one that came with the tokenizer is named as such."""
+    """The given template; the tokenizer's own is marked as such."""
     template = None
     if prompts.chat:
         template = prompts.chat_template.read_text(encoding="utf-8") if prompts.chat_template else "the tokenizer's own"
@@ -215,7 +218,7 @@ def _scale(one: HarnessExam, metric: str) -> float:
 
 
 def _made(grader: HarnessGrader, metric: str) -> CodeMetric | None:
-    """A metric that the file's own functions make."""
+    """A metric computed by the file's own functions."""
     return grader.made.get(_name(metric)) if isinstance(grader, HarnessCodeGrader) else None
 
 
@@ -224,7 +227,7 @@ def _column(table: GradeTable, metric: str) -> MetricColumn:
 
 
 def _notes(table: GradeTable, metric: str) -> NDArray[np.float64]:
-    """What a metric keeps of each question, [questions, k]."""
+    """A metric's values for each question, [questions, k]."""
     return table.cells(_column(table, metric))[:, 0]
 
 
@@ -254,7 +257,7 @@ def _stderr(one: HarnessExam, table: GradeTable, metric: str) -> float:
 
 
 def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[str, ExportedAnswers]) -> Json:
-    """All questions of the group's tasks pooled, as the harness's groups are by default."""
+    """All questions of the group's tasks pooled, the harness's default for groups."""
     tables = [answers[one.exam.key].table for one in members]
     sizes = [len(table.rows) for table in tables]
     total = sum(sizes)
@@ -269,7 +272,7 @@ def _group_results(name: str, members: Sequence[HarnessExam], answers: Mapping[s
         errors = [scale * _stderr(one, table, metric) for scale, one, table in each]
         found[metric] = sum(mean * n for mean, n in zip(means, sizes, strict=True)) / total
         found["sample_count"][metric] = total
-        # The harness's own pooling of variances: within tasks, never between them.
+        # The harness's pooling of variances: within tasks, not between them.
         within = sum((n - 1) * error**2 * n for error, n in zip(errors, sizes, strict=True))
         spread = within / (total - len(sizes)) / total if total > len(sizes) else 0.0
         found[f"{kind}_stderr,{chain}"] = float(np.sqrt(spread))
@@ -302,7 +305,7 @@ def _sayable(value: object) -> object:
 
 
 def sample_lines(one: HarnessExam, answers: ExportedAnswers) -> list[Json]:
-    """The lines of a task's samples file: one a question, or one a question and filter."""
+    """The lines of a task's samples file: one per question, or per question and filter."""
     places = {row: at for at, row in enumerate(answers.table.rows)}
     prompts = tuple(one.exam.prompts)
     grader = one.grader
@@ -319,7 +322,7 @@ def sample_lines(one: HarnessExam, answers: ExportedAnswers) -> list[Json]:
 
 
 def _value(one: HarnessExam, table: GradeTable, at: int, metric: str, line: Json) -> object:
-    """A question's own score; where there is none, what the score of all questions is made from."""
+    """A question's score; if there is none, the values from which the total score is computed."""
     notes = _notes(table, metric)[at]
     if _column(table, metric).metric.score is None:
         return float(notes[0])

@@ -1,4 +1,4 @@
-"""The harness's filters: what it takes for the answer in what a model wrote."""
+"""The harness's filters: how the answer is extracted from a model's output."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class FilterStep:
 
     Attributes:
         function: Its name.
-        options: What the file gives it.
-        own: Its function in the task file's Python; None: it is one of ``FILTERS``.
-        code: Runs that.
+        options: Its options in the file.
+        own: Its Python function named in the task file; None: it is one of ``FILTERS``.
+        code: Runs that function.
     """
 
     function: str
@@ -71,7 +71,7 @@ def _regex(text: str, options: Mapping[str, Any]) -> str:
 
 
 def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> str:
-    r"""The letter of a choice: where the pattern finds one, else where a choice's own text is, else after a colon.
+    r"""The letter of a choice: as found by the pattern, else by a choice's text, else after a colon.
 
     >>> _choice("It must be Rome.", {"regex_pattern": r"(\([A-Z]\))"}, ["Paris", "Rome"])
     '(B)'
@@ -92,7 +92,7 @@ def _choice(text: str, options: Mapping[str, Any], choices: Sequence[str]) -> st
 
 
 def _match(pattern: str, text: str, place: int, names: Mapping[str, str] | None = None) -> str:
-    """One match of a pattern, by its name where it has one; empty without a match."""
+    """One match of a pattern, by group name if it has one; empty without a match."""
     found = re.findall(pattern, text)
     if not -len(found) <= place < len(found):
         return ""
@@ -111,14 +111,14 @@ def _plain_choice(text: str, options: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _marks() -> dict[int, None]:
-    """Every punctuation mark of every script."""
+    """All punctuation marks of all scripts."""
     marks = (at for at in range(sys.maxunicode) if unicodedata.category(chr(at)).startswith("P"))
     return dict.fromkeys(marks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A chain of functions that turns what a model wrote into an answer."""
+    """A chain of functions that turns a model's output into an answer."""
 
     name: str
     steps: tuple[FilterStep, ...]
@@ -127,9 +127,9 @@ class Filter:
         """The answer.
 
         Args:
-            text: What the model wrote.
+            text: The model's output.
             choices: Choices of the question.
-            row: All columns of the question, for filters that are Python of the task file.
+            row: All columns of the question, for filters that are the task file's Python functions.
         """
         for step in self.steps:
             text = step.apply(text, choices, row)
@@ -142,12 +142,12 @@ NO_FILTER = Filter(name="none", steps=())
 def read_filters(
     entries: Sequence[Mapping[str, Any]] | None, *, where: str, code: TaskCode | None = None
 ) -> tuple[tuple[Filter, ...], list[str]]:
-    """The filters of a task and notes on those left out; without any, the text as it is.
+    """The filters of a task, and notes on those left out; without any, the text is used as it is.
 
     Args:
         entries: ``filter_list``.
         where: The file, for messages.
-        code: Runs filters that are Python of the file; None: they are left out.
+        code: Runs filters that are the file's Python functions; None: they are left out.
 
     Raises:
         TaskError: No filter is known.
@@ -172,7 +172,7 @@ def read_filters(
 
 
 def _step(entry: Mapping[str, Any], code: TaskCode | None) -> FilterStep:
-    """A step as the file has it; ``custom`` is a function of its own, and so is a class in place of a name."""
+    """A step in the file; ``custom``, or a class instead of a name, is the file's own function."""
     options = {key: value for key, value in entry.items() if key != "function"}
     own = options.pop("filter_fn", None) if entry["function"] == "custom" else entry["function"]
     is_own = code is not None and isinstance(own, Function)
@@ -180,7 +180,7 @@ def _step(entry: Mapping[str, Any], code: TaskCode | None) -> FilterStep:
 
 
 def _is_done(step: FilterStep) -> bool:
-    """Whether a step can be taken: a function of the file, where those are run, must load."""
+    """Whether a step can be applied: the file's own function must be allowed and must load."""
     if step.own is None or step.code is None:
         return step.function in FILTERS and not any(functions(step.options))
     try:

@@ -1,4 +1,4 @@
-"""Task files by name, where lm-evaluation-harness is installed: its package has them; nothing of it is run."""
+"""Task files by name, from an installed lm-evaluation-harness; none of its code is run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = re.compile(r"^(?:task|group): *[\"']?(?P<name>[\w.+-]+)[\"']? *$", flag
 
 
 def task_file(named: Path) -> Path:
-    """The file that was named; for a bare name, such as hellaswag, the installed harness's file of this task or group.
+    """The given file; for a bare name, such as hellaswag, the installed harness's file of this task or group.
 
     Raises:
         TaskError: There is no such task, or the harness is not installed.
@@ -24,7 +24,7 @@ def task_file(named: Path) -> Path:
     if folder is None:
         hint = "name a YAML file; tasks go by their names after `pip install lm_eval`"
         raise TaskError(f'there is no file "{name}"', where="--harness", hint=hint)
-    # A file is most often called as its task is; else all of them are looked at.
+    # Most files have their task's name; otherwise all of them are searched.
     for path in (*sorted(folder.rglob(f"{name}.yaml")), *sorted(folder.rglob("*.yaml"))):
         if name in _names(path):
             return path
@@ -34,14 +34,14 @@ def task_file(named: Path) -> Path:
 
 
 def _tasks_folder() -> Path | None:
-    """Where the installed harness has its task files; it is looked for, not imported."""
+    """The folder of the installed harness's task files; the package is located, not imported."""
     spec = find_spec("lm_eval")
     places = [Path(place) / "tasks" for place in (spec.submodule_search_locations or ())] if spec else []
     return next((place for place in places if place.is_dir()), None)
 
 
 def _names(path: Path) -> Iterator[str]:
-    """The tasks and groups that a file defines; a list of a group's tasks defines none."""
+    """The tasks and groups that a file defines; those listed in a group are not defined by it."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""What other tools measured: results files of lm-evaluation-harness, lighteval and inspect_ai, as benchmarks by name.
+"""Results of other tools: files of lm-evaluation-harness, lighteval and inspect_ai, as benchmarks by name.
 
-Only what is needed to say whether a model has seen a benchmark is read: its name, its dataset, its score, and the
-questions where they lie in the file or beside it.
+Reads only what is needed to decide whether a model has seen a benchmark: its name, its dataset, its score, and the
+questions if they are in the file or beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Tool = Literal["lm-evaluation-harness", "lighteval", "inspect_ai"]
 Texts = tuple[str, ...]
 
 _MOST_TEXTS = 5_000
-"""Questions of a benchmark that are looked up among training rows."""
+"""Largest number of a benchmark's questions that are searched for in training rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,12 @@ class ReportedBenchmark:
     """One benchmark in a results file.
 
     Attributes:
-        tool: What wrote the file.
-        name: As the tool calls it.
-        hub: Dataset of the hub and configuration ("super_glue:rte"); empty where the file does not say.
+        tool: The tool that wrote the file.
+        name: Its name in the tool.
+        hub: Hub dataset and configuration ("super_glue:rte"); empty if the file does not name it.
         metric: Its first metric.
-        score: What the model got by it; None where the file has no number.
-        texts: Of each question: its texts; none where the file has no questions.
+        score: The model's score by this metric; None if the file has no number.
+        texts: The texts of each question; empty if the file has no questions.
     """
 
     tool: Tool
@@ -47,7 +47,7 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
     """The benchmarks of a results file, in its order.
 
     Raises:
-        SourceError: It cannot be read, or is none of the three kinds.
+        SourceError: It cannot be read, or is in none of the three formats.
     """
     hint = "a results_*.json of lm-evaluation-harness or lighteval, or a log of inspect_ai in JSON"
     if path.suffix == ".eval":
@@ -70,7 +70,7 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
 
 
 def _of_harness(results: Mapping[str, Any], configs: Mapping[str, Any], path: Path) -> Iterator[ReportedBenchmark]:
-    """Tasks; groups, which have no configuration of their own, are means of tasks."""
+    """Tasks only; groups, which have no configuration, are means of tasks."""
     for name, scores in results.items():
         config = configs.get(name)
         if isinstance(config, dict):
@@ -86,7 +86,7 @@ def _of_harness(results: Mapping[str, Any], configs: Mapping[str, Any], path: Pa
 
 
 def _logged(path: Path, name: str) -> tuple[Texts, ...]:
-    """The questions of a task, where ``--log_samples`` wrote them beside the results; the newest file."""
+    """The questions of a task, from the newest file that ``--log_samples`` wrote beside the results."""
     files = sorted(path.parent.glob(f"samples_{name}_*.jsonl"))
     if not files:
         return ()
@@ -107,7 +107,7 @@ def _logged(path: Path, name: str) -> tuple[Texts, ...]:
 
 
 def _of_lighteval(results: Mapping[str, Any], configs: Mapping[str, Any]) -> Iterator[ReportedBenchmark]:
-    """Tasks; "all" and "…:_average" are means of tasks."""
+    """Tasks only; "all" and "…:_average" are means of tasks."""
     for name, scores in results.items():
         config = _config_of(str(name), configs)
         if config is not None:
@@ -141,7 +141,7 @@ def _of_inspect(log: Mapping[str, Any]) -> ReportedBenchmark:
     return ReportedBenchmark(
         tool="inspect_ai",
         name=str(about.get("task") or data.get("name") or "").rpartition("/")[2],
-        # A dataset of the hub is an organization and a name; anything else is a file.
+        # A hub dataset is an organization and a name; anything else is a file.
         hub=place if place.count("/") == 1 and "." not in place.rpartition("/")[2] and place[0] not in "./" else "",
         metric=metric,
         score=score,
@@ -169,7 +169,7 @@ def _inspect_texts(sample: Mapping[str, Any]) -> Iterator[str]:
     yield from _strings(sample.get("choices"))
 
 
-# --- what they share ------------------------------------------------------------------------------------------------
+# --- common functions ------------------------------------------------------------------------------------------------
 
 
 def _first_score(scores: object) -> tuple[str, float | None]:

@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as exams for any model."""
+"""Turns task files of lm-evaluation-harness into exams for any model."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessExam:
-    """A task of the harness, ready to be asked.
+    """A harness task as an exam.
 
     Attributes:
-        task: What its file says.
+        task: The task file.
         exam: Its questions.
-        shots: Exemplars before each.
-        rows: The rows they were made from, in order.
-        total: Rows of the split, asked or not.
+        shots: Number of exemplars before each question.
+        rows: The questions' rows, in order.
+        total: Number of rows of the split, including those not asked.
     """
 
     task: HarnessTask
@@ -74,10 +74,10 @@ def harness_exams(
     """The tasks of several files; a group's tasks are averaged together.
 
     Args:
-        paths: The files; bare names are those of the installed harness's tasks.
-        data: Where datasets are looked for, and how much of them is asked.
+        paths: The files; bare names are tasks of the installed harness.
+        data: Where datasets are searched for, and how much of them is used.
         limits: How much the files' own Python functions may use; None: they are not run.
-        protocol: How options are scored and prompts cut.
+        protocol: How options are scored and prompts truncated.
 
     Raises:
         TaskError: A file is wrong, or needs what flantune does not do.
@@ -92,7 +92,7 @@ def harness_exams(
 
 
 def _with_common_headlines(exams: Sequence[HarnessExam]) -> Iterator[HarnessExam]:
-    """A group's tasks with one headline, so that they can be averaged; those that share no metric stand alone."""
+    """A group's tasks with a common headline metric for averaging; those without one stay single."""
     members = dict(by_group(exams))
     for one in exams:
         group = [other.grader.metrics for other in members.get(one.task.group, (one,))]
@@ -111,7 +111,7 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
     shots = shots_of(task, data)
     check_task(task, shots=shots)
     source = TaskRows(task, data)
-    # Exemplars first, as in the harness: functions that draw at random draw in its order.
+    # Exemplars first, as in the harness, so that functions with random draws use the same order.
     draw = ExemplarDraw(source, shots=shots, is_same=partial(_is_same, task))
     rows = source.asked()
     kept = rows[: data.limit] if data.limit else rows
@@ -131,7 +131,7 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
         answering="options" if is_choice else "text",
         grader=grader,
         protocol=protocol,
-        # What guessing gives is known for shares of right answers only.
+        # The score of guessing is known only for shares of right answers.
         chance=_chance(prompts) if grader.metrics[0].startswith("acc") and not _is_made(grader) else 0.0,
         layout=_layout(task) if is_choice else Layout(target_separator="", exemplar_separator=_next(task)),
         writing=Writing(stop=() if is_choice else _stops(task), max_new_tokens=_longest_answer(task)),
@@ -143,11 +143,11 @@ def _exam(task: HarnessTask, data: SuiteData, protocol: ScoringProtocol) -> Harn
 
 
 def check_task(task: HarnessTask, *, shots: int) -> None:
-    """Raises what keeps a task from being asked, as far as it can be told before its rows are read.
+    """Raises an error for a task that cannot be evaluated, as far as that can be determined without its rows.
 
     Raises:
-        MissingModuleError: Its functions import what is not installed.
-        TaskError: They cannot be loaded or may not run, or none of its metrics or filters is computed.
+        MissingModuleError: Its functions import packages that are not installed.
+        TaskError: They cannot be loaded or are not allowed, or none of its metrics or filters is supported.
     """
     if task.code is not None:
         task.code.begin(task.functions(shots=shots))
@@ -160,14 +160,14 @@ def check_task(task: HarnessTask, *, shots: int) -> None:
 
 
 def _prepare(task: HarnessTask, rows: Sequence[Row]) -> None:
-    """Has the file's functions make all questions, choices and targets at once."""
+    """Runs the file's functions once for all questions, choices and targets."""
     if task.code is not None:
         made = {key: task.function(key) for key in ("doc_to_text", "doc_to_choice", "doc_to_target")}
         task.code.prepare({key: found[1] for key, found in made.items() if found}, rows)
 
 
 def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
-    """Whether an exemplar's row is a query's, or asks the same up to case, white space and the order of choices."""
+    """Whether an exemplar's row is the query, or the same question up to case, white space and order of choices."""
     if row == query:
         return True
     asked = _question(task, query)
@@ -178,18 +178,18 @@ def _is_same(task: HarnessTask, row: Row, query: Row) -> bool:
         return True
     if solved is task or any(task.function(key) for key in ("doc_to_text", "doc_to_choice")):
         return False
-    with suppress(TaskError, TemplateError):  # rows for exemplars may lack what the questions' fields name
+    with suppress(TaskError, TemplateError):  # exemplar rows may lack columns that the questions' fields name
         return _question(task, row) == asked
     return False
 
 
 def _question(task: HarnessTask, row: Row) -> tuple[str, list[str]]:
-    """What a row asks, as far as it makes a difference to a reader."""
+    """A row's question, without differences that do not matter to a reader."""
     return plain(text_of(task, row)), sorted(map(plain, choices_of(task, row)))
 
 
 def _is_constant(task: HarnessTask) -> bool:
-    """Whether all rows have one question: then it does not tell them apart."""
+    """Whether all rows have the same question, which then does not distinguish them."""
     text = task.values["doc_to_text"]
     return isinstance(text, str) and "{" not in text and isinstance(task.values.get("doc_to_choice"), list)
 
@@ -207,7 +207,7 @@ def _hub_id(task: HarnessTask) -> str:
 
 
 def _is_made(grader: HarnessGrader) -> bool:
-    """Whether the file's own functions make the headline, so that the score of guessing is not known."""
+    """Whether the file's own functions compute the headline metric, so that the score of guessing is unknown."""
     return isinstance(grader, HarnessCodeGrader) and grader.names[0] in grader.made
 
 
@@ -260,15 +260,15 @@ def _exemplars(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> It
     for n, row in enumerate(rows):
         inputs, answer = text_of(solved, row), _first_answer(solved, row)
         if prefix := _prefix(solved, row):
-            # The delimiter stands before the prefix, and a space after it; the layout puts its own where they part.
+            # The delimiter comes before the prefix, and a space after it; the layout adds its own between the parts.
             text = _begun(solved, row) + (" " if _is_glued(prefix, answer) else "") + answer
             inputs, answer = _parted(text, delimiter, answer)
-        # The delimiter before a written answer is the model's own to write, so exemplars carry theirs in their targets.
+        # The model generates the delimiter before its answer, so exemplars have theirs in their targets.
         yield Exemplar(row=-1 - n, inputs=inputs, targets=answer if is_choice else delimiter + answer)
 
 
 def _begun(task: HarnessTask, row: Row) -> str:
-    """The question, and the beginning of its answer where the file gives one."""
+    """The question, and the beginning of its answer if the file gives one."""
     text, prefix = text_of(task, row), _prefix(task, row)
     return text + (_delimiter(task) if prefix and text and _is_glued(text, prefix) else "") + prefix
 
@@ -279,12 +279,12 @@ def _prefix(task: HarnessTask, row: Row) -> str:
 
 
 def _is_glued(text: str, more: str) -> bool:
-    """Whether two texts would stick together without something between them."""
+    """Whether two texts would merge without something between them."""
     return bool(text and more) and not (text[-1].isspace() or more[0].isspace())
 
 
 def _parted(text: str, delimiter: str, answer: str) -> tuple[str, str]:
-    r"""A text before and after a delimiter in it: that before the answer, else the last one.
+    r"""Splits a text at a delimiter: the one before the answer, else the last one.
 
     >>> _parted("Is it? Answer: a cat", " ", "a cat"), _parted("Is it? It is\na cat", " ", "a cat")
     (('Is it? Answer:', 'a cat'), ('Is it? It is\na', 'cat'))
@@ -311,7 +311,7 @@ def _description(task: HarnessTask, row: Row) -> str:
 
 
 def _writing_notes(task: HarnessTask) -> Iterator[str]:
-    """Which of a file's settings for writing are not followed."""
+    """Notes on generation settings of a file that are not followed."""
     given = task.values.get("generation_kwargs") or {}
     if given.get("do_sample") or int(task.values.get("repeats") or 1) > 1:
         yield "the file asks for drawn answers; the likeliest one was written, once"
@@ -320,6 +320,6 @@ def _writing_notes(task: HarnessTask) -> Iterator[str]:
 
 
 def by_group(exams: Sequence[HarnessExam]) -> Iterator[tuple[str, tuple[HarnessExam, ...]]]:
-    """The groups that were asked for, each with its tasks."""
+    """The requested groups, each with its tasks."""
     for group in dict.fromkeys(one.task.group for one in exams if one.task.group):
         yield group, tuple(one for one in exams if one.task.group == group)

@@ -1,4 +1,4 @@
-"""The rows of a harness task as its file wants them: read, and changed by its own functions where those are run."""
+"""The rows of a harness task: read, and processed by the file's own functions if these are run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TaskRows:
     """The rows of one task, each split read once.
 
     Attributes:
-        data: Where datasets are looked for.
-        read: Split and the function that changed it → its rows.
+        data: Where datasets are searched for.
+        read: Split and the function that processed it → its rows.
     """
 
     task: HarnessTask
@@ -35,10 +35,10 @@ class TaskRows:
 
     @property
     def asked_split(self) -> str:
-        """The split whose rows are asked.
+        """The split to evaluate on.
 
         Raises:
-            TaskError: The file names none.
+            TaskError: The file does not name one.
         """
         name = self.task.values.get("test_split") or self.task.values.get("validation_split")
         if not name:
@@ -51,7 +51,7 @@ class TaskRows:
 
     @property
     def pool_split(self) -> str:
-        """The split that exemplars are drawn from; empty where they are given one by one.
+        """The split that exemplars are drawn from; empty if the file lists them.
 
         Raises:
             TaskError: No split is named.
@@ -69,7 +69,7 @@ class TaskRows:
         """All rows that exemplars are drawn from.
 
         Raises:
-            TaskError: There are none, or they are made in a way that is not known.
+            TaskError: There are none, or they are generated in an unknown way.
         """
         if self.pool_split:
             is_named = self._config.get("split") or self.task.values.get("fewshot_split")
@@ -109,7 +109,7 @@ class TaskRows:
 
 
 def passage_column(rows: Sequence[Row]) -> str:
-    """The column with the text that several rows ask about, which are then not independent; empty without one."""
+    """The column with a text that several rows ask about, which are thus not independent; empty if there is none."""
     for name in _PASSAGES:
         texts = [row.get(name) for row in rows]
         if all(isinstance(text, str) for text in texts) and 1 < len(set(texts)) < len(texts):

@@ -1,4 +1,4 @@
-"""Exemplars as lm-evaluation-harness draws them, to the row, so that both ask the same prompts."""
+"""Exemplars exactly as lm-evaluation-harness draws them, so that both give the same prompts."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from flantune.types import Row
 
 SEED = 1234
-"""The harness's default seed of exemplars."""
+"""The harness's default seed for exemplars."""
 
 SameQuestion = Callable[["Row", "Row"], bool]
 """Whether an exemplar's row would show the question of another row."""
 
 
 class ExemplarDraw:
-    """Draws exemplars for one question after another, in the order of the data.
+    """Draws exemplars for each question in turn, in the order of the data.
 
-    The harness keeps one random state for a task and moves it on with every question, so questions must be asked for
-    in order, each once. What it draws is shown, except a question to itself: the harness takes that out only where
-    ``fewshot_split`` is ``test_split``. Here another row stands in its place, drawn by a random state of its own, so
-    that all other questions keep the harness's exemplars.
+    The harness keeps one random state per task and advances it with every question, so exemplars must be drawn in
+    order, once per question. The harness's exemplars are used, except a question as its own exemplar, which the harness
+    removes only if ``fewshot_split`` is ``test_split``. Here another row replaces it, drawn with a separate random
+    state, so that all other questions keep the harness's exemplars.
 
     Args:
         rows: The task's rows.
-        shots: Exemplars a question.
+        shots: Exemplars per question.
         is_same: Whether an exemplar's row would show the question of another row.
 
     Raises:
-        TaskError: The task names no rows to draw from, or a way of drawing that is not known.
+        TaskError: The task names no rows to draw from, or an unknown way of drawing.
     """
 
     def __init__(self, rows: TaskRows, *, shots: int, is_same: SameQuestion) -> None:
@@ -73,7 +73,7 @@ class ExemplarDraw:
         return drawn if len(drawn) == self._shots else self._random.sample(others, self._shots)
 
     def _without(self, query: Row, drawn: Sequence[Row]) -> Sequence[Row]:
-        """The same, with other rows in place of those that show the query."""
+        """The exemplars, with other rows instead of those that show the query."""
         given_away = [self._is_same(row, query) for row in drawn]
         if not any(given_away):
             return drawn
@@ -93,6 +93,6 @@ class ExemplarDraw:
 
 
 def shots_of(task: HarnessTask, data: SuiteData) -> int:
-    """The exemplars asked for, else those the file names; a file that says 0 means it, in the harness too."""
+    """The requested number of exemplars, else the file's; a file's 0 is binding, as in the harness."""
     own = task.values.get("num_fewshot")
     return int(own or 0) if data.shots is None or own == 0 else data.shots

@@ -1,1 +1,1 @@
-"""Open-ended answers of several models, rated side by side by a person who does not know which is whose."""
+"""Blind rating: a person compares open-ended answers of several models side by side."""

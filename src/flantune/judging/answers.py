@@ -1,4 +1,4 @@
-"""Prompts in, answers of several models out: one line per answer, appended as they come."""
+"""Answers of several models to prompts: one line per answer, appended as they are generated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TEXT_KEYS = ("prompt", "inputs", "instruction", "question", "text")
 _KEEP_EVERY_SECONDS = 2.0
 _VERSION = 2
-"""Part of every answer's settings: raise it when the same prompts and weights would give other answers."""
+"""Part of every answer's settings: increase it when the same prompts and weights would give other answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class OpenPrompt:
     """One prompt.
 
     Attributes:
-        id: Its name: the file's ``id``, or its number from 1.
-        text: What the models are asked.
+        id: Its id: the file's ``id``, or its number from 1.
+        text: The text given to the models.
     """
 
     id: str
@@ -43,16 +43,16 @@ class OpenPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
-    """How answers are written; part of each answer's line, so that two ways are not mixed up in one file.
+    """How answers are generated; part of each answer's line, so that one file does not mix different settings.
 
     Attributes:
         max_new_tokens: Longest answer.
         temperature: 0 is greedy.
-        seed: Names the draws.
+        seed: Seed of the draws.
         stop: Texts that end an answer.
-        separator: What separates a prompt and its answer, for decoder-only models.
+        separator: Text between a prompt and its answer, for decoder-only models.
         max_input_tokens: Longest prompt; the middle of a longer one is left out.
-        chat: Asks in a chat template, with its system message; None: the prompt as it is.
+        chat: Chat template with its system message; None: the prompt as it is.
     """
 
     max_new_tokens: int = 256
@@ -69,13 +69,13 @@ class Answer:
     """One line of an answers file.
 
     Attributes:
-        id: The prompt's name.
+        id: The prompt's id.
         prompt: The prompt's text.
         model: The model's name.
-        answer: What it wrote.
-        finish: Why it ends: "eos", "stop" or "length".
-        tokens: How many tokens it wrote.
-        settings: How it was written, as one digest.
+        answer: The model's answer.
+        finish: Why it ended: "eos", "stop" or "length".
+        tokens: Number of generated tokens.
+        settings: Digest of the settings.
     """
 
     id: str
@@ -88,13 +88,13 @@ class Answer:
 
 
 def read_prompts(path: Path) -> tuple[OpenPrompt, ...]:
-    """Prompts of a text file (one a line) or of a ``.jsonl`` file.
+    """Prompts of a text file (one per line) or of a ``.jsonl`` file.
 
     A JSON line is a text, or an object with the text under "prompt" (or "inputs", "instruction", "question", "text")
-    and perhaps an "id".
+    and optionally an "id".
 
     Raises:
-        SourceError: The file cannot be read, holds no prompt, or names two prompts alike.
+        SourceError: The file cannot be read, has no prompts, or gives two prompts the same id.
     """
     lines = read_text(path, error=SourceError, what="file of prompts", hint="UTF-8, one prompt a line").split("\n")
     read = _json_prompt if path.suffix in (".jsonl", ".ndjson") else _text_prompt
@@ -129,9 +129,9 @@ def _json_prompt(line: str, number: int, path: Path) -> OpenPrompt:
 
 
 def read_answers(path: Path) -> tuple[Answer, ...]:
-    """The answers of a file, in its order; a last line that was cut off by a crash is passed over.
+    """The answers of a file, in its order; a last line that was cut off by a crash is ignored.
 
-    Only "prompt", "model" and "answer" must be there, so answers from elsewhere can be judged too.
+    Only "prompt", "model" and "answer" are required, so answers from other programs can be judged too.
 
     Raises:
         SourceError: The file cannot be read, a line is not an answer, or a model answers a prompt twice.
@@ -147,7 +147,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
 
 
 def _named(line: object) -> object:
-    """A line whose answer has a name: that of its prompt, where none is given."""
+    """The line with an id for its prompt: by default the prompt itself."""
     return {**line, "id": str(line.get("id", line.get("prompt")))} if isinstance(line, dict) else line
 
 
@@ -157,7 +157,7 @@ def missing_answers(
     """Prompts that a model has not answered yet.
 
     Raises:
-        EvaluationError: The file holds answers under this name that were written in another way, or to other prompts.
+        EvaluationError: The file has answers of this model name with other settings, or to other prompts.
     """
     given = {answer.id: answer for answer in answers if answer.model == model}
     for prompt in prompts:
@@ -183,24 +183,24 @@ def answer_prompts(
     writer: Writer | None = None,
     note: Callable[[str], None] | None = None,
 ) -> int:
-    """Writes a model's answers to the end of a file; those that are there already are not written again.
+    """Appends a model's answers to a file; existing ones are not generated again.
 
     Args:
         lm: The model.
-        prompts: What it is asked, as it is: no exemplars, no template.
+        prompts: The prompts, unchanged: no exemplars, no template.
         model: Its name in the file.
-        answering: How answers are written.
-        out: The answers file, one JSON line an answer.
+        answering: How answers are generated.
+        out: The answers file, one JSON line per answer.
         batch_tokens: Array positions of a batch.
-        progress: Called with (answers done, answers in all).
-        writer: What does the writing; None: flantune's own loop.
-        note: Called with what to know about the chat template, and which prompts are too long.
+        progress: Called with (answers done, answers in total).
+        writer: What generates; None: flantune's own loop.
+        note: Called with notes about the chat template and about prompts that are too long.
 
     Returns:
-        How many answers were written now.
+        Number of new answers.
 
     Raises:
-        EvaluationError: The file holds answers under this name that were written in another way.
+        EvaluationError: The file has answers of this model name with other settings.
     """
     from flantune.evaluation.asking.answers import write_answers
     from flantune.models.digests import model_fingerprint
@@ -248,7 +248,7 @@ def answer_prompts(
 
 
 def _notes(codec: Codec, asked: Sequence[Prompt], prompts: Sequence[OpenPrompt]) -> Iterator[str]:
-    """What somebody should know before the answers are read."""
+    """Notes to read before the answers."""
     yield from codec.chat.notes if codec.chat else ()
     each = codec.encode_prompts(asked, continuations="none").each
     limit = f"--max-input-tokens ({codec.max_input_tokens:,})"
@@ -262,7 +262,7 @@ def _notes(codec: Codec, asked: Sequence[Prompt], prompts: Sequence[OpenPrompt])
 
 
 def settings_digest(answering: Answering, fingerprint: str) -> str:
-    """Weights and settings as a short name."""
+    """A short digest of weights and settings."""
     from flantune.packing.chat import read_template
 
     plain = {name: value for name, value in asdict(replace(answering, chat=None)).items() if name != "chat"}
@@ -275,11 +275,11 @@ def settings_digest(answering: Answering, fingerprint: str) -> str:
 
 
 class LineWriter:
-    """Appends JSON lines; the disk has them within seconds, and a line cut off before is finished first.
+    """Appends JSON lines, which reach the disk within seconds; a line cut off earlier is repaired first.
 
     Args:
-        path: The file; made when missing.
-        every_seconds: How long a line may wait for the disk; 0: not at all.
+        path: The file; created if missing.
+        every_seconds: How long a line may wait to be written to disk; 0: not at all.
     """
 
     def __init__(self, path: Path, *, every_seconds: float = _KEEP_EVERY_SECONDS) -> None:
@@ -305,20 +305,20 @@ class LineWriter:
             self.sync()
 
     def sync(self) -> None:
-        """Waits until the disk has all lines."""
+        """Waits until all lines are on disk."""
         self._handle.flush()
         os.fsync(self._handle.fileno())
         self._since = time.monotonic()
 
     def close(self) -> None:
-        """Waits for the disk and closes the file."""
+        """Writes all lines to disk and closes the file."""
         if not self._handle.closed:
             self.sync()
             self._handle.close()
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cuts off what follows the last line break, unless it is a whole JSON value that only lacks the break."""
+    """Removes the text after the last line break, unless it is a complete JSON value that only lacks the break."""
     if not path.exists():
         return
     content = path.read_bytes()
@@ -337,7 +337,7 @@ def _is_torn(line: bytes) -> bool:
     try:
         json.loads(line)
     except RecursionError:
-        return False  # too deep to be told: it stays, and who reads the file is told where it is
+        return False  # nested too deeply to parse: it stays, and reading the file reports its place
     except ValueError:
         return True
     return False

@@ -1,4 +1,4 @@
-"""What is compared with what, in which order and on which side: a pure function of answers and seed."""
+"""Which answers are compared, in which order and on which side: a pure function of answers and seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Comparison:
     """Two answers to one prompt.
 
     Attributes:
-        key: Its name by content: the prompt, both models and both answers. A changed answer is a new comparison.
+        key: A key from its content: the prompt, both models and both answers. A changed answer is a new comparison.
         left: The answer shown on the left.
         right: The answer shown on the right.
     """
@@ -32,22 +32,22 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Both answers are the same text: a tie, with nothing to look at."""
+        """Both answers are the same text: a tie that need not be shown."""
         return self.left.answer.strip() == self.right.answer.strip()
 
 
 def comparisons(answers: Sequence[Answer], *, seed: int) -> tuple[Comparison, ...]:
-    """Every pair of models on every prompt that both answered, in random order, sides drawn by coin.
+    """Every pair of models on every prompt that both answered, in random order, with random sides.
 
-    The order and the sides depend on the seed and on each comparison's own content, so one more prompt does not change
-    the others around.
+    The order and the sides depend on the seed and on each comparison's content, so another prompt does not change those
+    of the others.
 
     Raises:
         EvaluationError: No prompt is answered by two models.
     """
     by_prompt: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:
-        # The text too: a file of prompts may have changed between two models.
+        # The text too, since the file of prompts may have changed between two models.
         by_prompt.setdefault((answer.id, answer.prompt), []).append(answer)
     found = []
     for given in by_prompt.values():
@@ -64,7 +64,7 @@ def comparisons(answers: Sequence[Answer], *, seed: int) -> tuple[Comparison, ..
 
 
 def comparison_key(one: Answer, other: Answer) -> str:
-    """A name for two answers to a prompt, whichever is named first."""
+    """A key for two answers to a prompt, the same in either order."""
     pair = sorted((answer.model, answer.answer) for answer in (one, other))
     text = json.dumps([one.prompt, pair], ensure_ascii=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""The pages of judging: the one that a person rates with, and the one that shows the outcome."""
+"""The pages for judging: the rating page, and the page with the outcome."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from flantune.report.templating import looks, template, write_page
 
 
 def judging_page(*, title: str) -> tuple[str, str]:
-    """The page to rate with, and the content security policy to send it with.
+    """The rating page, and the content security policy to send with it.
 
-    The page holds no answer: its script asks for one pair at a time and shows it as text.
+    The page contains no answers: its script requests one pair at a time and shows it as text.
     """
     look = looks(css=("judge.css",), scripts=("judge.js",))
     policy = (
@@ -30,7 +30,7 @@ def judging_page(*, title: str) -> tuple[str, str]:
 
 
 def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
-    """Writes the outcome as one page that needs nothing else.
+    """Writes the outcome as one self-contained page.
 
     Raises:
         FlantuneError: The page cannot be written.
@@ -39,7 +39,7 @@ def write_summary_page(summary: Summary, out: Path, *, title: str) -> Path:
 
 
 def render_summary_page(summary: Summary, *, title: str) -> str:
-    """The page as text."""
+    """The page as HTML text."""
     return template("judged.html.jinja").render(
         title=title,
         summary=summary,

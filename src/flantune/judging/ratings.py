@@ -1,4 +1,4 @@
-"""Ratings on disk: one line each, there before the page shows the next pair."""
+"""Ratings on disk: one line each, written before the page shows the next pair."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ CHOICES: tuple[str, ...] = get_args(Choice)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """What a person said of one comparison.
+    """A person's rating of one comparison.
 
     Attributes:
         comparison: The comparison's key.
         prompt: The prompt's id.
         left: The model on the left.
         right: The model on the right.
-        choice: "left" or "right" is better, they tie, or no judgment is given.
-        rater: Who.
-        seconds: How long the pair was looked at; None where that is not a number.
-        time: When, in UTC.
+        choice: "left" or "right" is better, a tie, or skipped.
+        rater: Name of the rater.
+        seconds: How long the pair was shown; None if that is not a number.
+        time: Time of the rating, in UTC.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -47,7 +47,7 @@ class Rating:
 
 
 def read_ratings(path: Path) -> tuple[Rating, ...]:
-    """The valid ratings of a file: each rater's last on a comparison. A line cut off at the end is passed over.
+    """The valid ratings of a file: each rater's last on a comparison. A line cut off at the end is ignored.
 
     Raises:
         SourceError: A line is not a rating.
@@ -63,14 +63,14 @@ def read_ratings(path: Path) -> tuple[Rating, ...]:
 
 
 class Desk:
-    """One rater at work: which comparisons there are, which are rated, and the file that ratings go to.
+    """One rater's session: the comparisons, their ratings, and the ratings file.
 
-    Safe to use from several threads.
+    Thread-safe.
 
     Args:
-        pairs: The comparisons in the order in which they are shown; those of equal answers are passed over.
+        pairs: The comparisons in the order in which they are shown; those of equal answers are skipped.
         path: The ratings file.
-        rater: Who rates.
+        rater: Name of the rater.
     """
 
     def __init__(self, pairs: Sequence[Comparison], path: Path, *, rater: str = "") -> None:
@@ -88,21 +88,21 @@ class Desk:
 
     @property
     def done(self) -> int:
-        """Comparisons with a rating (skipped ones count)."""
+        """Number of comparisons with a rating, including skipped ones."""
         return len(self._choices)
 
     def choice(self, at: int) -> Choice | None:
-        """What was said of a comparison."""
+        """The choice for a comparison."""
         return self._choices.get(self.pairs[at].key)
 
     def first_open(self, start: int = 0) -> int:
-        """The next comparison without a rating, from ``start`` on, then from the top; their number if there is none."""
+        """Index of the next open comparison, from ``start`` on, then from the top; their number if none is left."""
         size = len(self.pairs)
         order = (*range(start, size), *range(min(start, size)))
         return next((at for at in order if self.choice(at) is None), size)
 
     def rate(self, at: int, choice: Choice, *, seconds: float) -> None:
-        """Stores a rating; when this returns, the disk has it."""
+        """Stores a rating; when this returns, it is on disk."""
         pair = self.pairs[at]
         rating = Rating(
             comparison=pair.key,
@@ -126,5 +126,5 @@ class Desk:
 
 
 def raters(ratings: Iterable[Rating]) -> tuple[str, ...]:
-    """Who rated, in order of appearance."""
+    """The raters, in order of appearance."""
     return tuple(dict.fromkeys(rating.rater for rating in ratings))

@@ -1,4 +1,4 @@
-"""A page on this machine only, to rate pairs of answers with: it talks to nobody but this process."""
+"""Serves the rating page on this machine only; the page contacts only this process."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _MOST_SECONDS = 366 * 86_400.0
 
 
 class JudgingServer:
-    """Serves a desk under an address that nobody can guess.
+    """Serves a desk under an unguessable address.
 
     Args:
         desk: The comparisons and the ratings file.
-        title: What the page is called.
-        port: 0 takes a free one.
+        title: Title of the page.
+        port: The port; 0 takes a free one.
 
     Raises:
-        EvaluationError: The port is taken.
+        EvaluationError: The port is in use.
     """
 
     def __init__(self, desk: Desk, *, title: str, port: int = 0) -> None:
@@ -63,7 +63,7 @@ class JudgingServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Says in one line what goes wrong with a request; a browser that has left is not an error."""
+    """Reports errors of requests in one line; a browser that disconnected is not an error."""
 
     daemon_threads = True
 
@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET the page or a pair, POST a rating. Models' names never leave this process while pairs are rated."""
+    """GET the page or a pair, POST a rating. Models' names are never sent to the page."""
 
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds that a request may take to arrive
@@ -118,9 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(pair_at(self._desk, self._desk.first_open(at)))
 
     def _place(self) -> str | None:
-        """The path after the token; None for anybody who does not know it, or asks under another host name.
+        """The path after the token; None without the token, or for another host name.
 
-        The name is checked since a page elsewhere may have its own name point at this machine.
+        The host name is checked because another site's name may point to this machine (DNS rebinding).
         """
         host, _, _ = (self.headers.get("Host") or "").partition(":")
         origin = self.headers.get("Origin")
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             given: Any = json.loads(self.rfile.read(size)) if 0 < size <= _MOST_BYTES else None
             at, key, choice, seconds = (given[name] for name in ("at", "key", "choice", "seconds"))
             is_valid = choice in CHOICES and type(at) is int and at >= 0 and self._desk.pairs[at].key == key
-            # Not "is it too long": not-a-number is in no order with anything.
+            # Not "is it too long", since comparisons with NaN are false.
             is_time = type(seconds) in (int, float) and abs(seconds) <= _MOST_SECONDS
             return (at, cast("Choice", choice), max(0.0, float(seconds))) if is_valid and is_time else None
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
@@ -154,18 +154,18 @@ class _Handler(BaseHTTPRequestHandler):
         ):  # fmt: skip
             self.send_header(name, value)
         if status is not HTTPStatus.OK:
-            # What was sent along may not have been read.
+            # The request's body may not have been read.
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: the terminal is the user's."""
+        """Prints nothing: the terminal belongs to the user."""
 
 
 def _number(text: str) -> int | None:
-    """A whole number in ASCII digits, as short as numbers of pairs are.
+    """A whole number in a few ASCII digits, as for numbers of pairs.
 
     >>> _number("12"), _number("²"), _number("9" * 5000), _number("")
     (12, None, None, None)
@@ -174,9 +174,9 @@ def _number(text: str) -> int | None:
 
 
 def pair_at(desk: Desk, at: int) -> dict[str, object]:
-    """What the page may know of a comparison: the texts and an earlier choice, not whose they are.
+    """What the page gets of a comparison: the texts and an earlier choice, without the models' names.
 
-    ``at`` beyond the last comparison is the end.
+    ``at`` beyond the last comparison means the end.
     """
     state: dict[str, object] = {"at": at, "total": len(desk.pairs), "done": desk.done, "is_end": at >= len(desk.pairs)}
     if at >= len(desk.pairs):

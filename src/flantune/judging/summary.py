@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from flantune.evaluation.statistics.means import (
 )
 from flantune.judging.comparisons import Comparison
 from flantune.judging.ratings import Rating, raters
+from flantune.report.numbers import limit, p_value, points, span
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 REPLICATES = 10_000
 
@@ -96,12 +100,6 @@ def summarize(
     pairs: Sequence[Comparison], ratings: Sequence[Rating], *, confidence: float = 0.95, seed: int = 0
 ) -> Summary:
     """Win rates from comparisons and their ratings; ratings of other comparisons are left out.
-
-    Args:
-        pairs: The comparisons.
-        ratings: The ratings.
-        confidence: Level of the intervals.
-        seed: Names the bootstrap's draws.
 
     Raises:
         EvaluationError: Nothing is rated yet.
@@ -224,3 +222,28 @@ def _agreement(ratings: Sequence[Rating]) -> float | None:
             said[rating.comparison].append("tie" if rating.choice == "tie" else getattr(rating, rating.choice))
     agreed = [one == other for verdicts in said.values() for one, other in combinations(verdicts, 2)]
     return sum(agreed) / len(agreed) if agreed else None
+
+
+def summary_table(summary: Summary) -> Table:
+    """Win rates of every pair of models as a table for ``rich``."""
+    from rich.table import Table
+    from rich.text import Text
+
+    level = f"{100 * summary.confidence:g}%"
+    table = Table(
+        title=f"{summary.rated} of {summary.total} pairs rated", title_justify="left", box=None, pad_edge=False,
+        padding=(0, 1, 0, 0), header_style="dim",
+    )  # fmt: skip
+    for heading in ("model", "against"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("won", "tied", "lost", "win rate", f"{level}", f"bootstrap {level}", "p", "q", "detectable"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in summary.pairs:
+        cells = (
+            pair.model, pair.against, str(pair.wins), str(pair.ties), str(pair.losses), points(pair.win_rate),
+            span(pair.interval.low, pair.interval.high), span(pair.bootstrap.low, pair.bootstrap.high),
+            p_value(pair.p_value), p_value(pair.q), limit(pair.detectable),
+        )  # fmt: skip
+        # As text: rich would read square brackets in a name as styles.
+        table.add_row(*map(Text, cells))
+    return table

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 def without_benchmarks(split: FoldTasks, names: Sequence[str], *, taxonomy: Taxonomy) -> FoldTasks:
     """A fold without training tasks made from some benchmarks; these are excluded, with the reason.
 
-    Args:
-        split: The fold.
-        names: The benchmarks.
-        taxonomy: What is made from each.
-
     Raises:
         ConfigError: The taxonomy lacks such a benchmark, or nothing is left to train on.
     """

@@ -235,11 +235,6 @@ def hold_out(tasks: Sequence[Task], clusters: Sequence[str], *, taxonomy: Taxono
 def check_unseen(train: Iterable[Task], unseen: Iterable[Task], *, taxonomy: Taxonomy) -> None:
     """Makes sure that nothing measured as unseen was trained on: no task, none of its clusters, none of its kin.
 
-    Args:
-        train: The tasks trained on.
-        unseen: The tasks measured as unseen.
-        taxonomy: Overlap rules and kin families.
-
     Raises:
         LeakError: Names a trained task, an unseen task, and what connects them.
     """

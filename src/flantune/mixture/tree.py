@@ -98,12 +98,7 @@ class MixtureTree:
 
 
 def mixture_tree(mixture: Mixture, *, draws: int = 0) -> MixtureTree:
-    """Clusters and their tasks, and parts, with examples, caps, rates and epochs.
-
-    Args:
-        mixture: The mixture.
-        draws: Prompts drawn in the run.
-    """
+    """Clusters and their tasks, and parts, with examples, caps, rates and epochs."""
     by_task: dict[str, list[Portion]] = {}
     for portion in mixture.portions:
         by_task.setdefault(portion.task.name, []).append(portion)

@@ -1,4 +1,4 @@
-"""Something small to train beside the model's own weights: low-rank adapters or virtual tokens, through peft."""
+"""Parameter-efficient tuning through peft: low-rank adapters or virtual tokens."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 WEIGHTS = "adapter_model.safetensors"
 BASE = "adapter_base.json"
 _MERGED_TOLERANCE = 1e-3
-"""Of a logit, as a share of the largest: what float32 arithmetic in another order explains, with room to spare."""
+"""Tolerance for logits as a share of the largest: more than another order of float32 arithmetic explains."""
 
 
 def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> LanguageModel:
-    """The model with the adapter that a run file asks for; only the adapter's weights can change from here on.
+    """The model with the adapter of the run file; from then on only the adapter's weights are trained.
 
     Args:
         lm: A model; its layers are changed in place.
-        settings: Which adapter; "none" gives the model back as it is.
-        seed: Seed of the adapter's first weights; the global random state does not change.
+        settings: Which adapter; "none" returns the model unchanged.
+        seed: Seed of the adapter's initial weights; the global random state does not change.
 
     Raises:
         ModelError: peft is not installed, or the targets are not layers of this model.
@@ -63,7 +63,7 @@ def attach_adapter(lm: LanguageModel, settings: ModelSettings, *, seed: int) -> 
 
 
 def adapted_weights(model: PreTrainedModel, settings: ModelSettings) -> int:
-    """How many numbers the adapter of a run file adds to a model, which may have shapes and no numbers.
+    """How many weights the adapter of a run file adds to a model, which may be on the meta device.
 
     Raises:
         ModelError: peft is not installed, or the targets are not layers of this model.
@@ -76,13 +76,13 @@ def adapted_weights(model: PreTrainedModel, settings: ModelSettings) -> int:
         names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _is_matrix(part)})
         hint = f'use "all-linear", or some of {", ".join(names)}'
         raise ModelError("no layer of the model is adapted", where="model.lora.targets", hint=hint)
-    # DoRA has a scale of its own for each output.
+    # DoRA has a scale for each output.
     scales = sum(outputs for _, outputs in matrices) if settings.lora.dora else 0
     return scales + sum(settings.lora.rank * (inputs + outputs) for inputs, outputs in matrices)
 
 
 def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[tuple[int, int]]:
-    """Inputs and outputs of the layers that low-rank adapters stand beside."""
+    """Inputs and outputs of the layers that get low-rank adapters."""
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     is_all = settings.targets == ("all-linear",)
     parts: list[tuple[str, Any]] = [(name, part) for name, part in model.named_modules() if _is_matrix(part)]
@@ -95,10 +95,10 @@ def _matrices(model: PreTrainedModel, settings: LoraSettings) -> list[tuple[int,
 
 
 def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """The base model with the adapter that a folder holds, as ``save_adapter`` or peft wrote it.
+    """The base model with the adapter in a folder, as written by ``save_adapter`` or peft.
 
     Raises:
-        ModelError: It holds another kind of adapter or was trained beside other weights, or peft is not installed.
+        ModelError: It is another kind of adapter or was trained with other weights, or peft is not installed.
     """
     kind = str(read_adapter_config(folder).get("peft_type"))
     base = _base_digest(lm)
@@ -121,15 +121,15 @@ def restore_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 
 
 def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
-    """Writes the adapter alone, in peft's form: ``adapter_config.json`` and ``adapter_model.safetensors``.
+    """Writes only the adapter, in peft's format: ``adapter_config.json`` and ``adapter_model.safetensors``.
 
-    A digest of the base model's weights goes beside it, so that loading it beside others is an error, and the attention
-    that it was trained with, where the base model has another.
+    A digest of the base model's weights is written too, so that loading the adapter with other weights is an error, and
+    the attention it was trained with, if the base model has another.
 
     Args:
         lm: A model with an adapter.
         folder: An existing folder.
-        base: Folder or hub id of the base model, for those who load the adapter.
+        base: Folder or hub id of the base model, recorded for loading the adapter.
     """
     if isinstance(lm.adapter, LowRank):
         lm.adapter.wrapper.peft_config["default"].base_model_name_or_path = base
@@ -149,11 +149,11 @@ def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
 
 
 def merged(lm: LanguageModel) -> LanguageModel:
-    """The model with its low-rank adapters added to its weights, and no adapter; the same answers to rounding.
+    """The model with its low-rank adapters merged into its weights; the same answers up to rounding.
 
     Raises:
-        ModelError: Virtual tokens are not weights that could be added, weights in 4 bits have no room, or the merged
-            model is another than the one with its adapter.
+        ModelError: Virtual tokens cannot be merged into weights, 4-bit weights lack the precision, or the merged model
+            gives other answers than the one with its adapter.
     """
     if not isinstance(lm.adapter, LowRank):
         hint = "set model.merge_adapter = false: virtual tokens stay beside the model"
@@ -176,7 +176,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
 
 
 def _says(lm: LanguageModel) -> Tensor:
-    """Logits of made-up tokens."""
+    """Logits of synthetic tokens."""
     tokens = made_up(lm)
     model: Any = lm.model
     with quiet(model):
@@ -186,18 +186,18 @@ def _says(lm: LanguageModel) -> Tensor:
 
 
 def _base_digest(lm: LanguageModel) -> str:
-    """Digest of the weights beside an adapter. In 4 bits they differ from those it may be merged into."""
+    """Digest of the weights an adapter was trained with. In 4 bits they differ from those it may be merged into."""
     return "" if getattr(lm.model, "is_quantized", False) else weights_digest(lm.model)
 
 
 def attention_beside(folder: Path) -> Attention | None:
-    """How inputs are read with the adapter of a folder; None: as by the base model."""
+    """How inputs are read with the adapter in a folder; None: as by the base model."""
     found = read_json(folder / BASE).get("attention") if (folder / BASE).exists() else None
     return "prefix" if found == "prefix" else "causal" if found == "causal" else None
 
 
 def _check_base(folder: Path, found: str) -> None:
-    """Compares a base model with the one an adapter was trained beside; without a digest there is nothing to check."""
+    """Compares a base model with the one an adapter was trained with; without a digest there is nothing to check."""
     file = folder / BASE
     if not (found and file.exists()):
         return
@@ -216,7 +216,7 @@ def _check_base(folder: Path, found: str) -> None:
 
 
 def _with_low_rank(lm: LanguageModel, config: Any, *, b_rate_factor: float) -> LanguageModel:
-    """Puts adapters into the layers; frozen weights no longer ask for a gradient."""
+    """Adds adapters to the layers; frozen weights no longer require a gradient."""
     base = _base_digest(lm)
     try:
         with hushed():
@@ -235,7 +235,7 @@ def _is_matrix(module: nn.Module) -> bool:
 
 
 def _with_an_answer_of_their_own(model: nn.Module) -> list[str]:
-    """Linear layers that give more than a product, such as a router's choice of experts: nothing can be added to it."""
+    """Linear layers that return more than a product, such as a router's choice of experts, so nothing can be added."""
     return [
         name
         for name, part in model.named_modules()
@@ -265,13 +265,13 @@ def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
         use_dora=settings.dora,
         target_modules="all-linear" if is_all else list(settings.targets),
         exclude_modules=(_with_an_answer_of_their_own(lm.model) or None) if is_all else None,
-        # GPT-2 stores its matrices the other way round.
+        # GPT-2 stores its matrices transposed.
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in lm.model.modules()),
     )
 
 
 def _rate_factors(model: nn.Module, b_rate_factor: float) -> dict[str, float]:
-    """The second matrices of all adapters, where they do not learn at the rate of all others."""
+    """The second matrices of all adapters, if they have their own learning rate."""
     if b_rate_factor == 1:
         return {}
     seconds = [name for name, _ in model.named_parameters() if ".lora_B." in name or ".lora_embedding_B." in name]
@@ -288,11 +288,11 @@ def _with_virtual_tokens(lm: LanguageModel, vectors: Tensor, *, base: str) -> La
 
 
 def _first_vectors(lm: LanguageModel, settings: PromptTuningSettings) -> Tensor:
-    """What the virtual tokens start from, [virtual tokens, width]."""
+    """Initial vectors of the virtual tokens, [virtual tokens, width]."""
     words: Any = lm.model.get_input_embeddings()
     drawn = torch.randperm(len(lm.tokenizer))[: settings.tokens]
     with torch.no_grad():
-        # Through the module, since some scale what they look up.
+        # Through the module, since some modules scale their output.
         known: Tensor = words(drawn.to(lm.device))
     if len(known) < settings.tokens:
         hint = f"set model.prompt.tokens = {len(known)} or less"
@@ -306,9 +306,9 @@ def _prompt_config(lm: LanguageModel, tokens: VirtualTokens, *, base: str) -> An
         task_type=_task_type(lm),
         num_virtual_tokens=len(tokens.ids),
         token_dim=int(tokens.vectors.shape[1]),
-        # The virtual tokens stand before the encoder's input, or the only one there is.
+        # The virtual tokens come before the encoder's input, or before the only input.
         num_transformer_submodules=1,
-        # State-space models have no heads; nobody reads these two where the tokens stand before the input alone.
+        # State-space models have no heads; these two are unused if the tokens come before the input only.
         num_layers=getattr(config, "num_hidden_layers", None),
         num_attention_heads=getattr(config, "num_attention_heads", None),
         base_model_name_or_path=base,

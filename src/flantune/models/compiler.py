@@ -1,4 +1,4 @@
-"""The C++ compiler of this machine, where there is one: for compiled layers and for attention in C++."""
+"""This machine's C++ compiler, if any, for compiled layers and for attention in C++."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ COMPILERS = ("g++", "clang++", "c++")
 
 
 def find_compiler() -> str:
-    """Path of the C++ compiler that is used; empty when there is none."""
+    """Path of the C++ compiler; empty if there is none."""
     return next(filter(None, map(shutil.which, COMPILERS)), "")
 
 
 def no_compiler() -> str:
-    """What to tell when there is none."""
+    """The message for when there is none."""
     return f"there is no C++ compiler ({', '.join(COMPILERS)})"

@@ -1,4 +1,4 @@
-"""Accelerators by name: what their makers state, and what share of it published runs came to."""
+"""Accelerators by name: their makers' specifications, and the utilization of published runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from flantune.errors import ConfigError, did_you_mean
 
 HERE = "here"
-"""This machine: what it can do is tried."""
+"""This machine, whose speed is measured."""
 
 _WHERE = "--on"
 
@@ -20,13 +20,13 @@ class Device:
     """One kind of accelerator.
 
     Attributes:
-        name: What it is asked for by.
+        name: Its short name.
         about: Its full name.
-        peak: Floating-point operations a second in bfloat16, as its maker states them, without sparsity.
-        memory: Bytes.
-        bandwidth: Bytes of its memory that it reads in a second.
-        utilization: Share of the peak that a published run came to.
-        source: Which run that was.
+        peak: Floating-point operations per second in bfloat16 according to its maker, without sparsity.
+        memory: Size of its memory in bytes.
+        bandwidth: Memory bandwidth in bytes per second.
+        utilization: Share of the peak that a published run reached.
+        source: That published run.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """Several of one kind that work together.
+    """Several devices of one kind used together.
 
     Attributes:
         device: The kind.
-        count: How many.
+        count: Number of devices.
     """
 
     device: Device
@@ -52,7 +52,7 @@ class Devices:
 
     @property
     def flops(self) -> float:
-        """Floating-point operations a second that they may be expected to reach together."""
+        """Floating-point operations per second that they are expected to reach together."""
         return self.count * self.device.peak * self.device.utilization
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Devices:
 
 @cache
 def known_devices() -> dict[str, Device]:
-    """All of them, by name."""
+    """All known devices, by name."""
     found = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     return {name: _device(name, entry, found) for name, entry in found.items()}
 
@@ -87,7 +87,7 @@ def parse_devices(text: str) -> Devices:
     ('8 × NVIDIA H100 SXM', 1)
 
     Raises:
-        ConfigError: There is no such device, or the number is none.
+        ConfigError: There is no such device, or the number is invalid.
     """
     name, _, number = text.strip().lower().partition(":")
     known = known_devices()

@@ -1,4 +1,4 @@
-"""Which model it is, by content: a few characters, the same in any folder and different when one bit changes."""
+"""Identifies a model by content: a short digest, the same in any folder and different if one bit changes."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _NAMING = {
     "scale_decoder_outputs",
     ATTENTION_KEY,
 }
-"""What a config says about how it came here, and about training and writing."""
+"""Keys of a config about its origin, training and generation, which do not count."""
 
 
 def weights_digest(model: nn.Module, *, frozen_only: bool = False) -> str:
-    """A name for a model's weights; its buffers do not count.
+    """A digest of a model's weights, without its buffers.
 
     Args:
         model: The model.
-        frozen_only: Only weights that tuning leaves as they are count.
+        frozen_only: Include only weights that tuning does not change.
 
     Returns:
-        32 hexadecimal digits; none where no weight counts.
+        32 hexadecimal digits; empty if no weight counts.
     """
     counted = [one for one in model.named_parameters() if not (frozen_only and one[1].requires_grad)]
     return _digest(counted) if counted else ""
 
 
 def model_fingerprint(lm: LanguageModel) -> str:
-    """A name for everything a model's answers depend on: weights, buffers, config, arithmetic and tokenizer.
+    """A digest of everything a model's answers depend on: weights, buffers, config, arithmetic and tokenizer.
 
-    The config's own name, path and library version do not count, so a copy in another folder has the same name.
+    The config's name, path and library version do not count, so a copy in another folder has the same digest.
     """
     with torch.no_grad():
-        # Buffers of rotary positions may still be those of the longest prompt that was read.
+        # Buffers of rotary positions may still be those of the longest prompt read so far.
         forget_lengths(lm)
     tensors = _digest([*lm.model.named_parameters(), *lm.model.named_buffers()])
     text = "\n".join([lm.family, str(lm.compute_dtype), tensors, _config_text(lm), tokenizer_text(lm.tokenizer)])
@@ -65,7 +65,7 @@ def model_fingerprint(lm: LanguageModel) -> str:
 def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in tensors:
-        # A checksum a tensor, since it is several times as fast as the digest, and changes are not malicious.
+        # A checksum per tensor, which is several times as fast as the digest; changes are not malicious.
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {zlib.crc32(_content(tensor)):08x}\n".encode())
     return digest.hexdigest()[:32]
 
@@ -83,6 +83,6 @@ def _config_text(lm: LanguageModel) -> str:
 
 
 def tokenizer_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """All that decides on a tokenizer's ids, as text; without a Rust tokenizer, its vocabulary."""
+    """Everything that determines a tokenizer's ids, as text; without a Rust tokenizer, its vocabulary."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return backend.to_str() if backend is not None else str(sorted(tokenizer.get_vocab().items()))

@@ -1,7 +1,7 @@
-"""NEFTune: uniform noise on the embeddings of prompts while a model is tuned, the same however prompts are packed.
+"""NEFTune: uniform noise on the embeddings of prompts during tuning, independent of how prompts are packed.
 
-The noise of a number is a hash of the step, the prompt's place in it, the token's position and the dimension: nothing
-is drawn in an order, so rows, micro-batches, processes and interruptions do not change it.
+The noise of a number is a hash of the step, the prompt's index in it, the token's position and the dimension. As
+nothing is drawn in sequence, rows, micro-batches, processes and interruptions do not change it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class EmbeddingNoise:
     """The noise of one step.
 
     Attributes:
-        alpha: Its scale: a number is in ±alpha / √(tokens of the prompt × width of the embeddings).
-        key: Which noise; another one at each step.
+        alpha: The scale: a number is in ±alpha / √(tokens of the prompt × width of the embeddings).
+        key: Key of the noise; it differs at each step.
     """
 
     alpha: float
@@ -46,7 +46,7 @@ class EmbeddingNoise:
 
 
 def check_noise(alpha: float, family: Family) -> None:
-    """Raises ConfigError where noise is asked for in a model that it was not made for."""
+    """Raises ConfigError if noise is set for a kind of model that does not support it."""
     if alpha and family == "encoder-decoder":
         hint = "set training.neftune_alpha = 0; training.dropout is what T5 models are tuned with"
         raise ConfigError("NEFTune is for decoder-only models", where="training.neftune_alpha", hint=hint)
@@ -56,16 +56,16 @@ def check_noise(alpha: float, family: Family) -> None:
 def noisy(
     lm: LanguageModel, noise: EmbeddingNoise | None, pack: DecoderPack, line: Line | None = None
 ) -> Iterator[None]:
-    """Within the block, what the model embeds is a pack, and its embeddings have noise; padding has none.
+    """Within the block, the model embeds a pack, and its embeddings get noise, except padding.
 
     Args:
         lm: The model; decoder-only.
-        noise: The noise; None leaves the embeddings as they are.
-        pack: What is embedded; of each prompt one continuation.
-        line: The line in which its rows lie; None: rows as they are.
+        noise: The noise; None leaves the embeddings unchanged.
+        pack: The embedded pack, with one continuation per prompt.
+        line: The flat line of its rows; None: rows as they are.
 
     Raises:
-        ModelError: The model embeds its tokens elsewhere than in its input embeddings.
+        ModelError: The model does not embed its tokens in its input embeddings.
 
     Paper: Jain et al. 2023 (NEFTune), algorithm 1.
     """
@@ -98,7 +98,7 @@ _HINT = "set training.neftune_alpha = 0: this model takes no noise"
 
 
 def uniform(starts: Tensor, width: int) -> Tensor:
-    """Numbers spread evenly from −1 to 1, float32, [n, width]: row i is those with the counters from ``starts[i]`` on.
+    """Uniform numbers from −1 to 1, float32, [n, width]; row i uses the counters from ``starts[i]`` on.
 
     A counter gives two numbers: the halves of SplitMix64's 64 bits.
     """
@@ -111,7 +111,7 @@ def uniform(starts: Tensor, width: int) -> Tensor:
 
 
 def _places(noise: EmbeddingNoise, pack: DecoderPack, *, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """First counter and scale of each place of a pack, [rows, length]; the scale of padding is 0."""
+    """First counter and scale of each position of a pack, [rows, length]; the scale of padding is 0."""
     segments, asked = pack.segments, pack.targets
     shape = (len(segments), int(segments.max(initial=0)) + 1)
     lengths, keys = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.uint64)
@@ -139,5 +139,5 @@ def _shifted(bits: Tensor, by: int) -> Tensor:
 
 
 def _signed(number: int) -> int:
-    """A 64-bit number as tensors hold it."""
+    """An unsigned 64-bit number as the signed one that tensors hold."""
     return number - (1 << 64) if number >> 63 else number

@@ -1,4 +1,4 @@
-"""How many tokens a forward pass may take, found by trying the largest shape on the device that will run it."""
+"""How many tokens fit in a forward pass, found by trying the largest shape on the device."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 GOOD_ON_CPU: dict[Family, int] = {"decoder-only": 2_048, "encoder-decoder": 4_096}
 """Measured: smaller passes spend more on summing gradients, larger ones gain little (docs/training-speed.md)."""
 MEMORY_SHARE = 0.8
-"""What a pass may take of the memory that is left; the rest is for data, fragments and other programs."""
+"""Share of the free memory that a pass may use; the rest is for data, fragmentation and other programs."""
 PROBE_TOKENS = 256
 OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "adamw8bit-bnb": 2, "adafactor": 1}
-"""State a trained weight, about. Adafactor keeps rows and columns of a matrix only."""
+"""Approximate bytes of optimizer state per trained weight. Adafactor stores only rows and columns of a matrix."""
 ACTIVATION_HINT = (
     'set training.activation_checkpointing = true, training.optimizer = "adafactor", model.adapter = "lora", '
     'a smaller packing.row_tokens, or training.parallel = "sharded" on several devices'
@@ -43,11 +43,11 @@ ACTIVATION_HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What fits.
+    """The micro-batch that fits.
 
     Attributes:
         micro_batch_tokens: Array positions of one forward and backward pass.
-        reason: How it was found, for the user.
+        reason: How it was determined, for the user.
     """
 
     micro_batch_tokens: int
@@ -65,20 +65,20 @@ def fit_micro_batch(
 ) -> Fit:
     """The best micro-batch for this model on its device; it changes memory and speed, never the gradient.
 
-    On an accelerator, doubles as long as a pass of the largest shape, its gradients and the optimizer's state fit. On
-    the CPU, takes what was measured to be fast, and less where memory is short. The weights, their gradients and the
-    random state are as before.
+    On an accelerator, it is doubled as long as a pass of the largest shape, its gradients and the optimizer's state
+    fit. On the CPU, it is the size measured to be fast, or less if memory is short. The weights, their gradients and
+    the random state do not change.
 
     Args:
         lm: The model, on its device.
         row_tokens: Length of a row; no micro-batch is smaller than one.
         batch_tokens: Tokens of an optimizer step; none is larger.
         optimizer: Its name, for the size of its state.
-        form: How the model is held while it trains; None: as it is.
+        form: The form in which the model is trained; None: as it is.
         asks_inputs: The tokens of inputs carry loss, too.
 
     Raises:
-        ModelError: Not even one row fits; says what to change.
+        ModelError: Not even one row fits; the message says what to change.
     """
     form = form or TrainingForm(lm)
     if lm.device.type == "cpu":
@@ -101,7 +101,7 @@ def fit_micro_batch(
 
 
 def largest_that_fits(fits: Callable[[int], bool], *, smallest: int, largest: int) -> int:
-    """Doubles from the smallest on for as long as it fits; 0 when not even that does.
+    """Doubles the smallest size as long as it fits; 0 if not even the smallest does.
 
     >>> largest_that_fits(lambda tokens: tokens <= 5000, smallest=512, largest=8192)
     4096
@@ -115,12 +115,12 @@ def largest_that_fits(fits: Callable[[int], bool], *, smallest: int, largest: in
 
 
 def trained_weights(lm: LanguageModel) -> int:
-    """How many numbers change."""
+    """Number of trained weights."""
     return sum(weight.numel() for weight in lm.model.parameters() if weight.requires_grad)
 
 
 def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int, *, asks_inputs: bool = False) -> int:
-    """What a forward pass keeps for the backward pass, counted by PyTorch itself."""
+    """Bytes that a forward pass stores for the backward pass, as counted by PyTorch."""
     seen: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -133,14 +133,14 @@ def activation_bytes(lm: LanguageModel, form: TrainingForm, tokens: int, *, asks
     with in_mode(lm.model, training=True), own_chance(lm.device), form.in_place(), hooks:
         rounded = chain(lm.model.parameters(), lm.model.buffers())
         weights |= {weight.untyped_storage().data_ptr() for weight in rounded}
-        # Held until the count is done, so that no storage is counted in place of another.
+        # Kept alive until the count is done, so that no storage is reused for another.
         held = target_logprobs(lm, probe_pack(lm, tokens, tokens, asks_inputs=asks_inputs)).logprobs
     del held
     return sum(size for address, size in seen.items() if address not in weights)
 
 
 def _by_estimate(lm: LanguageModel, per_token: float, *, row_tokens: int, batch_tokens: int, optimizer: str) -> Fit:
-    # Gradients and the optimizer's state are still to come.
+    # Gradients and the optimizer's state come on top.
     fixed = (4 + OPTIMIZER_BYTES.get(optimizer, 8)) * trained_weights(lm)
     free = MEMORY_SHARE * available_memory_bytes() - fixed
     wanted = max(row_tokens, min(GOOD_ON_CPU[lm.family], batch_tokens))
@@ -161,7 +161,7 @@ def _by_estimate(lm: LanguageModel, per_token: float, *, row_tokens: int, batch_
 def _try_pass(
     lm: LanguageModel, form: TrainingForm, tokens: int, row_tokens: int, reserved: int, *, asks_inputs: bool = False
 ) -> bool:
-    """Whether a forward and backward pass fits beside what the optimizer will need."""
+    """Whether a forward and backward pass fits along with the optimizer's state."""
     try:
         room = torch.empty(reserved, dtype=torch.uint8, device=lm.device)
         with in_mode(lm.model, training=True), own_gradients(lm.model), own_chance(lm.device), form.in_place():
@@ -180,7 +180,7 @@ def _try_pass(
 
 
 def probe_pack(lm: LanguageModel, tokens: int, row_tokens: int, *, asks_inputs: bool = False) -> Pack:
-    """Made-up rows as full as rows can be, a fifth of the tokens targets: the dearest pass of this many tokens."""
+    """Synthetic full rows, a fifth of whose tokens are targets: the most expensive pass of this many tokens."""
     ids = np.random.default_rng(0).integers(0, embedded_tokens(lm.model), row_tokens).astype(np.int32)
     written = max(1, row_tokens // 5)
     read = ids if lm.family == "encoder-decoder" else ids[: row_tokens - written]

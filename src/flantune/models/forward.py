@@ -1,4 +1,4 @@
-"""Log-probabilities of a pack's target tokens, which tuning sums into its loss."""
+"""Log-probabilities of a pack's target tokens, from which tuning computes its loss."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 CHUNK_ELEMENTS = 2**25
-"""Logits in memory at once (128 MiB in float32)."""
+"""Largest number of logits in memory at once (128 MiB in float32)."""
 CHUNK_ELEMENTS_ON_ACCELERATORS = 2**27
-"""There small products are done before the next one can be started."""
+"""On accelerators, small products finish before the next one can be launched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetScores:
-    """What a model thinks of each target token of a pack.
+    """A model's scores for each target token of a pack.
 
     Attributes:
         logprobs: Natural log-probability of each token, float32, [n targets].
-        is_greedy: Whether the token is the model's first choice, [n targets]; None unless asked for.
+        is_greedy: Whether the token is the most likely one, [n targets]; None unless asked for.
         logsumexp: Log of the sum of e^logit over the vocabulary, float32, [n targets]; None unless asked for.
         mean_logprob: Mean log-probability over the vocabulary, float32, [n targets]; None unless asked for.
     """
@@ -82,25 +82,25 @@ def target_logprobs(
     with_mean: bool = False,
     noise: EmbeddingNoise | None = None,
 ) -> TargetScores:
-    """Log-probability of each target token given what comes before it in its own prompt, and nothing else.
+    """Log-probability of each target token given only what comes before it in its own prompt.
 
-    Differentiable; run it under ``torch.no_grad()`` to only score. Packed or one prompt in a row, any micro-batch: the
-    numbers are the same to float precision. Hidden states are gathered at the targets and the language-model head is
-    applied there only (15% of the positions of FLAN-like data); the log-sum-exp is float32.
+    Differentiable; run it under ``torch.no_grad()`` for scoring only. The numbers are the same up to float precision,
+    packed or with one prompt per row, in any micro-batch. Hidden states are gathered at the targets and the
+    language-model head is applied there only (15% of the positions of FLAN-like data); the log-sum-exp is float32.
 
     Args:
-        lm: The model. Its training mode decides about dropout.
-        pack: Arrays of either family; must be of the model's.
+        lm: The model. Its training mode determines dropout.
+        pack: Arrays of the model's family.
         with_greedy: Also say whether each target token is the most likely one.
-        with_logsumexp: Also give the log-sum-exp of each target's logits, with gradient.
-        with_mean: Also give the mean log-probability over the vocabulary, with gradient.
+        with_logsumexp: Also return the log-sum-exp of each target's logits, with gradient.
+        with_mean: Also return the mean log-probability over the vocabulary, with gradient.
         noise: Noise on the embeddings (decoder-only).
 
     Returns:
         Scores parallel to ``pack.targets``.
 
     Raises:
-        ModelError: The pack is of the other family, or holds a prompt beyond the model's positions.
+        ModelError: The pack is of the other family, or a prompt exceeds the model's positions.
     """
     _check_family(lm, pack)
     head = find_head(lm)
@@ -113,7 +113,7 @@ def target_logprobs(
         chunks = list(zip(torch.split(outputs, size), torch.split(tokens, size), strict=True))
         score = partial(_score, lm, head, with_greedy=with_greedy, with_logsumexp=with_logsumexp, with_mean=with_mean)
         if len(chunks) > 1 and torch.is_grad_enabled():
-            # A chunk's logits are computed again in the backward pass instead of kept.
+            # A chunk's logits are recomputed in the backward pass instead of stored.
             score = partial(checkpoint, score, use_reentrant=False)
         scored = list(starmap(score, chunks))
     logprobs, greedy, logsumexp, mean = (torch.cat(parts) for parts in zip(*scored, strict=True))
@@ -126,7 +126,7 @@ def target_logprobs(
 
 
 def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None, noise: EmbeddingNoise | None) -> Tensor:
-    """Hidden states (logits where no head was found) where target tokens are predicted, [n targets, width].
+    """Hidden states (logits if no head was found) where target tokens are predicted, [n targets, width].
 
     Rows are laid out as one line without padding where the pack and the model allow it.
     """
@@ -153,7 +153,7 @@ def _outputs_at_targets(lm: LanguageModel, pack: Pack, head: Head | None, noise:
 
 
 def _places(pack: DecoderPack) -> NDArray[np.int64]:
-    """Where the targets are predicted, in rows laid end to end."""
+    """Positions at which the targets are predicted, in concatenated rows."""
     places: NDArray[np.int64] = pack.targets.row.astype(np.int64) * pack.tokens.shape[1] + pack.targets.position
     return places
 
@@ -163,7 +163,7 @@ def _at(outputs: Tensor, line: Line, targets: TargetTokens) -> Tensor:
 
 
 def _decoder_only_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, object]:
-    """Rows as a decoder-only model takes them."""
+    """Rows as inputs of a decoder-only model."""
     inputs: dict[str, object] = {"input_ids": as_tensor(pack.tokens, lm.device), "use_cache": False}
     if is_plain_decoder(pack) and not lm.reads_both_ways:
         return inputs | {"attention_mask": as_tensor(pack.segments, lm.device)}
@@ -175,7 +175,7 @@ def _decoder_only_inputs(lm: LanguageModel, pack: DecoderPack) -> dict[str, obje
 
 
 def _encoder_decoder_outputs(lm: LanguageModel, pack: EncoderDecoderPack, head: Head | None, *, start: int) -> Tensor:
-    """Decoder hidden states (logits where no head was found), [rows, decoder length, width]."""
+    """Decoder hidden states (logits if no head was found), [rows, decoder length, width]."""
     encoder_segments, decoder_segments, contexts = (
         as_tensor(array, lm.device) for array in (pack.encoder_segments, pack.decoder_segments, pack.decoder_contexts)
     )
@@ -204,7 +204,7 @@ def _score(
     with_logsumexp: bool,
     with_mean: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Log-softmax at some targets, whether each token is the likeliest, log-sum-exp and mean; else empty."""
+    """Log-softmax at some targets; if asked for, whether each token is the most likely, log-sum-exp and mean."""
     logits = logits_of(lm, head, outputs, multiple=ROWS)
     with torch.autocast(lm.device.type, enabled=False):
         mean = logits.new_empty(0)
@@ -218,7 +218,7 @@ def _score(
 
 
 def _with_start_token(tokens: Tensor, segments: Tensor, *, start: int) -> Tensor:
-    """The model's own start token at the head of each continuation."""
+    """Puts the model's start token before each continuation."""
     before = torch.nn.functional.pad(segments, (1, 0))[:, :-1]
     return torch.where((segments != before) & (segments > 0), start, tokens)
 
@@ -233,12 +233,12 @@ def _check_family(lm: LanguageModel, pack: Pack) -> None:
 
 
 def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
-    """Raises ModelError where a prompt is beyond what the model knows.
+    """Raises ModelError if a prompt exceeds the model's positions.
 
     Args:
         lm: The model.
-        longest: Tokens of the longest prompt with its target.
-        setting: What to lower.
+        longest: Number of tokens of the longest prompt with its target.
+        setting: The setting to lower.
     """
     limit = known_positions(lm)
     if limit and longest > limit:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 ROWS = 32
-"""Where all rows are asked for at once, the head is applied to a multiple of so many."""
+"""If all rows are needed at once, the head is applied to a multiple of this many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Head:
     Attributes:
         input_scale: Multiplies the hidden state (T5 with shared embeddings: ``d_model ** -0.5``).
         output_scale: Multiplies the logits (Cohere, Granite).
-        softcap: Squeezes the logits smoothly into ±softcap (Gemma 2); 0 does not.
+        softcap: Limits the logits smoothly to ±softcap (Gemma 2); 0: no limit.
     """
 
     input_scale: float = 1.0
@@ -48,7 +48,7 @@ class Head:
 
 
 def outputs_of(lm: LanguageModel, head: Head | None, inputs: dict[str, object]) -> Tensor:
-    """Hidden states of a decoder-only model (logits where no head was found), [rows, length, width]."""
+    """Hidden states of a decoder-only model (logits if no head was found), [rows, length, width]."""
     model: Any = lm.model
     found: Tensor = model(**inputs).logits if head is None else model.base_model(**inputs).last_hidden_state
     return found
@@ -64,16 +64,16 @@ def decoded(
     sees_own: Tensor | None = None,
     cache: EncoderDecoderCache | None = None,
 ) -> Tensor:
-    """What ``outputs_of`` gives, of an encoder-decoder's decoder, [rows, length, width].
+    """Like ``outputs_of``, for an encoder-decoder's decoder, [rows, length, width].
 
     Args:
         lm: The model.
         head: Its head.
-        tokens: What the decoder is fed, [rows, length].
-        read: What the encoder made of the inputs.
-        sees_read: Which of the encoder's states a token sees.
-        sees_own: Which tokens before it; None: all.
-        cache: Keys and values of earlier tokens, to which these are added.
+        tokens: The decoder's inputs, [rows, length].
+        read: The encoder's output.
+        sees_read: Which of the encoder's states each token sees.
+        sees_own: Which earlier tokens each token sees; None: all.
+        cache: Keys and values of earlier tokens; the new ones are added.
     """
     model: Any = lm.model
     use_cache = cache is not None
@@ -91,7 +91,7 @@ def decoded(
 
 
 def logits_of(lm: LanguageModel, head: Head | None, outputs: Tensor, *, multiple: int = 1) -> Tensor:
-    """Logits of some of what ``outputs_of`` or ``decoded`` gave, [n, width] → [n, vocabulary].
+    """Logits of some outputs of ``outputs_of`` or ``decoded``, [n, width] → [n, vocabulary].
 
     The head is applied to a padded number of rows, so that few shapes occur (``segment_plan.padded_length``).
     """
@@ -103,9 +103,9 @@ def logits_of(lm: LanguageModel, head: Head | None, outputs: Tensor, *, multiple
 
 @trait
 def find_head(lm: LanguageModel) -> Head | None:
-    """The head that reproduces the model's own logits; None when no known form does, so that they must be used.
+    """The head that reproduces the model's own logits; None if no known form does, so the model's own must be used.
 
-    Tried once a model, on a handful of tokens, in float32 without dropout.
+    Tried once per model, on a few tokens, in float32 without dropout.
     """
     model: Any = lm.model
     if model.get_output_embeddings() is None:
@@ -115,7 +115,7 @@ def find_head(lm: LanguageModel) -> Head | None:
             hidden, expected = _probe(lm)
             return next((head for head in _candidates(lm.model) if _is_right(lm, head, hidden, expected)), None)
     except FAILURES:
-        # The model's parts are not called like others' parts; the model itself is.
+        # The model's parts have other names than in other models; the model itself can be called.
         return None
 
 
@@ -138,7 +138,7 @@ def _candidates(model: PreTrainedModel) -> Iterator[Head]:
 
 
 def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
-    """Hidden states at the model's last layer, and the logits it makes of them."""
+    """Hidden states of the model's last layer, and the logits it computes from them."""
     model: Any = lm.model
     tokens = made_up(lm)
     if lm.family == "decoder-only":

@@ -1,4 +1,4 @@
-"""A model with its tokenizer and how to compute with it: the value that everything which reads or trains is given."""
+"""A model with its tokenizer and how to compute with it, as used by everything that reads or trains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flantune.types import Attention, Family
 
 ATTENTION_KEY = "flantune_attention"
-"""Where a model's config says how its inputs are read; config without it: causally."""
+"""Key of a model's config that says how its inputs are read; without it: causally."""
 COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -31,8 +31,8 @@ class LowRank:
 
     Attributes:
         wrapper: The ``peft.PeftModel`` around the model, which stores and merges.
-        base: Digest of the model's own weights, the only ones the adapter fits; empty where unknown.
-        rate_factors: How many times as fast a weight learns as the others, by name; those left out: once.
+        base: Digest of the model's own weights, the only ones the adapter fits; empty if unknown.
+        rate_factors: Factor on the learning rate of a weight, by name; 1 for those not listed.
     """
 
     wrapper: Any
@@ -41,18 +41,18 @@ class LowRank:
 
 
 class VirtualTokens(nn.Module):
-    """Embeddings in which ids after the vocabulary stand for trained vectors.
+    """Embeddings in which ids beyond the vocabulary stand for trained vectors.
 
-    So a virtual token is a position like any other: it is packed, masked and counted with the prompt it belongs to.
+    A virtual token is thus a position like any other: packed, masked and counted with its prompt.
     """
 
     def __init__(self, words: nn.Module, vectors: Tensor, *, base: str = "") -> None:
         """Wraps the model's own embeddings.
 
         Args:
-            words: The model's embeddings; they are not changed.
-            vectors: What the virtual tokens start from, [virtual tokens, width].
-            base: Digest of the model's own weights; empty where unknown.
+            words: The model's embeddings; they do not change.
+            vectors: Initial vectors of the virtual tokens, [virtual tokens, width].
+            base: Digest of the model's own weights; empty if unknown.
         """
         super().__init__()
         self.base = base
@@ -61,7 +61,7 @@ class VirtualTokens(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The words' embeddings, [vocabulary, width]: what a head may share and what counts as known tokens."""
+        """The embeddings of words, [vocabulary, width], which a head may share and which determine the known tokens."""
         weight: Tensor = self.words.weight  # type: ignore[assignment]
         return weight
 
@@ -87,13 +87,13 @@ class LanguageModel:
     Attributes:
         model: Any causal or T5-like model of the transformers library; weights float32.
         family: Decoder-only or encoder-decoder.
-        device: Where the weights lie.
+        device: Device of the weights.
         compute_dtype: Arithmetic of the forward and backward pass: float32, or bfloat16 by autocast.
-        adapter: What is trained in place of the model's own weights, already at work inside the model; None: nothing.
-        attention: How a decoder-only model reads its inputs. Its own forward is causal; "prefix" gives it masks.
+        adapter: What is trained instead of the model's own weights, already part of the model; None: nothing.
+        attention: How a decoder-only model reads its inputs. Its own forward is causal; "prefix" uses masks.
 
     Raises:
-        ModelError: Weights or arithmetic are neither; float16 in particular, which overflows in T5 models.
+        ModelError: The dtype of weights or arithmetic is neither, such as float16, which overflows in T5 models.
     """
 
     model: PreTrainedModel
@@ -116,7 +116,7 @@ class LanguageModel:
 
     @property
     def rate_factors(self) -> Mapping[str, float]:
-        """How many times as fast a weight of an adapter learns as the others, by name; those left out: once."""
+        """Factor on the learning rate of an adapter's weight, by name; 1 for those not listed."""
         return self.adapter.rate_factors if isinstance(self.adapter, LowRank) else {}
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class LanguageModel:
 
 
 def embedded_tokens(model: Any) -> int:
-    """How many token ids a model knows: at least its vocabulary."""
+    """Number of token ids that a model embeds: at least its vocabulary."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
@@ -144,7 +144,7 @@ def attention_of(config: Any) -> Attention:
     """How a model's inputs are read, by its config.
 
     Raises:
-        ModelError: The config says something else than "causal" or "prefix".
+        ModelError: The config says neither "causal" nor "prefix".
     """
     found: object = getattr(config, ATTENTION_KEY, "causal")
     if found in ("causal", "prefix"):
@@ -154,10 +154,10 @@ def attention_of(config: Any) -> Attention:
 
 
 def start_token(lm: LanguageModel) -> int:
-    """What the decoder of an encoder-decoder begins with.
+    """The first token of an encoder-decoder's decoder.
 
     Raises:
-        ModelError: Its config does not say.
+        ModelError: Its config does not name it.
     """
     token = lm.model.config.decoder_start_token_id
     if token is None:
@@ -167,10 +167,10 @@ def start_token(lm: LanguageModel) -> int:
 
 
 def as_tensor(array: NDArray[np.integer[Any]], device: torch.device) -> Tensor:
-    """Token ids, positions or places as a model takes them."""
+    """Token ids, positions or indices as tensors for a model."""
     return on_device(torch.from_numpy(np.ascontiguousarray(array)), device).long()
 
 
 def first_line(error: BaseException) -> str:
-    """An error in one line; the name of its class where it has no message."""
+    """An error in one line; the name of its class if it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

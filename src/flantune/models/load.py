@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders, from the hub or from scratch; and back to folders."""
+"""Loads models and tokenizers from folders, the hub or from scratch, and saves them to folders."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ _Loaded = TypeVar("_Loaded")
 def load_model(settings: ModelSettings | Path | str, *, family: Family | None = None) -> LanguageModel:
     """A pretrained model ready for scoring, tuning and generation: float32 weights, from safetensors only.
 
-    From an adapter's folder, its base model with the adapter attached.
+    For an adapter's folder, its base model with the adapter attached.
 
     Args:
         settings: Where the model is and how to compute with it (``settings.adapter`` is for ``attach_adapter``), or
-            only where it is.
+            only its location.
         family: Overrides what the model's own config says.
 
     Raises:
-        ModelError: It cannot be found or read, has only pickled weights, has weights that are not numbers, or is a
-            masked model (BERT).
+        ModelError: It cannot be found or read, has only pickled weights, has NaN or infinite weights, or is a masked
+            model (BERT).
     """
     if not isinstance(settings, ModelSettings):
         settings = ModelSettings(path=str(settings))
@@ -81,7 +81,7 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
     _check_vocabulary(model, tokenizer, settings.path)
     check_numbers(model, where=settings.path)
     lm = LanguageModel(
-        # Weights in 4 bits are where they belong already.
+        # 4-bit weights are already on the device.
         model=(model if settings.quantize == "4bit" else model.to(device)).eval(),
         tokenizer=tokenizer,
         family=family,
@@ -94,14 +94,14 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
 
 
 def _attending(lm: LanguageModel, settings: ModelSettings) -> LanguageModel:
-    """The model with the attention that the settings ask for, after a trial; its folder's where they leave it open."""
+    """The model with the attention that the settings ask for, after a trial; by default its folder's."""
     lm = lm if settings.attention == "auto" else replace(lm, attention=settings.attention)
     check_prefix(lm)
     return lm
 
 
 def stored_attention(settings: ModelSettings) -> Attention:
-    """How a stored model's inputs are read, by its folder alone; of an adapter: with it.
+    """How a stored model's inputs are read, according to its folder; for an adapter: with it.
 
     Raises:
         ModelError: It cannot be found or read.
@@ -122,7 +122,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
             tokenizer = AutoTokenizer.from_pretrained(
                 **place, revision=settings.revision, trust_remote_code=settings.trust_remote_code
             )
-    except Exception as error:  # the library of tokenizers raises nothing narrower
+    except Exception as error:  # the tokenizers library raises nothing more specific
         check_given(settings.path, error, revision=settings.revision)
         hint = needed_library(error) or where_to_look(settings.path)
         raise ModelError(f"cannot load the tokenizer: {first_line(error)}", where=settings.path, hint=hint) from error
@@ -136,7 +136,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
 
 
 def detect_family(config: PretrainedConfig) -> Family:
-    """Decoder-only or encoder-decoder, by the model's own config."""
+    """Decoder-only or encoder-decoder, according to the model's config."""
     return "encoder-decoder" if getattr(config, "is_encoder_decoder", False) else "decoder-only"
 
 
@@ -146,7 +146,7 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ModelError: There is no such device here.
     """
-    # Read at the first product: with it, the same products give the same bits on a GPU (``training.randomness``).
+    # Read at the first product; with it, equal products give equal bits on a GPU (``training.randomness``).
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -161,7 +161,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def stop_at(lm: LanguageModel, token: int) -> None:
-    """Adds a token to those at which the model's generation config ends an answer, such as a chat's end of a turn."""
+    """Adds a token at which the model's generation config ends an answer, such as the end of a chat turn."""
     config: Any = getattr(lm.model, "generation_config", None)
     if config is not None:
         known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
@@ -171,11 +171,11 @@ def stop_at(lm: LanguageModel, token: int) -> None:
 
 @disk_explained()
 def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
-    """Writes a folder in Hugging Face form that any program with transformers can load, flantune or not.
+    """Writes a folder in Hugging Face format that any program using transformers can load.
 
-    Holds the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md; of a
-    model with an adapter, the adapter in peft's form in place of config and weights. It is written under a temporary
-    name and renamed, so a folder with this name is always complete.
+    It contains the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md;
+    for a model with an adapter, the adapter in peft's format instead of config and weights. It is written under a
+    temporary name and renamed, so a folder with this name is always complete.
     """
     with whole_folder(Path(folder)) as draft:
         if lm.adapter is None:
@@ -191,7 +191,7 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
 
 
 def load_config(settings: ModelSettings) -> PretrainedConfig:
-    """A model's config without its weights, say to tell its family.
+    """A model's config without its weights, for example to determine its family.
 
     Raises:
         ModelError: It cannot be found or read.
@@ -225,7 +225,7 @@ def _from_pretrained(
     auto: Any, settings: ModelSettings, config: PretrainedConfig, *, device: torch.device
 ) -> PreTrainedModel:
     quantized = quantization(settings, device)
-    # For weights that are pickled alone, the library would have a service of the hub convert them in public.
+    # For weights that are only pickled, the library would have a hub service convert them in public.
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 
     def load(attention: str) -> tuple[PreTrainedModel, dict[str, Any]]:
@@ -238,7 +238,7 @@ def _from_pretrained(
             use_safetensors=True,
             attn_implementation=attention,
             output_loading_info=True,
-            # ``check_shape`` tells them by name.
+            # ``check_shape`` reports them by name.
             ignore_mismatched_sizes=True,
             **quantized,
         )
@@ -261,12 +261,12 @@ def _from_pretrained(
 
 
 def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any]:
-    """How to load weights in fewer bits than float32; nothing special unless the settings say so.
+    """How to load weights in fewer bits than float32; empty unless the settings say so.
 
     Raises:
         ModelError: There is no GPU, or bitsandbytes is not installed.
 
-    Paper: Dettmers et al. 2023 (QLoRA): 4-bit NormalFloat, the scales quantized once more.
+    Paper: Dettmers et al. 2023 (QLoRA): 4-bit NormalFloat with double quantization of the scales.
     """
     if settings.quantize == "none":
         return {}
@@ -289,7 +289,7 @@ def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any
 
 
 def with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig) -> _Loaded:
-    """Fused attention where the model has it."""
+    """Uses fused attention if the model supports it."""
     if needs_eager_attention(config):
         return load("eager")
     try:
@@ -301,7 +301,7 @@ def with_best_attention(load: Callable[[str], _Loaded], config: PretrainedConfig
 
 
 def needs_eager_attention(config: PretrainedConfig) -> bool:
-    """Whether attention scores are soft-capped, which fused attention cannot do."""
+    """Whether attention scores are soft-capped, which fused attention does not support."""
     return getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
 
 
@@ -316,10 +316,10 @@ def _check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def _mark_untied(model: Any, path: Path) -> None:
-    """Stores that the head of a T5 has weights of its own (T5 1.1, Flan-T5).
+    """Stores that a T5's head has its own weights (T5 1.1, Flan-T5).
 
-    transformers overwrites ``tie_word_embeddings`` in memory and would store it as true, from which its version 4
-    concludes that the head shares the embeddings and that the decoder's output is scaled.
+    transformers overwrites ``tie_word_embeddings`` in memory and would store it as true; its version 4 then assumes
+    that the head shares the embeddings and scales the decoder's output.
     """
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     if getattr(model.config, "scale_decoder_outputs", True) or head.weight is embeddings.weight:
@@ -330,7 +330,7 @@ def _mark_untied(model: Any, path: Path) -> None:
 
 
 def _mark_attention(lm: LanguageModel, path: Path) -> None:
-    """Stores that a model's inputs see each other, so that it is read so again; nothing where attention is causal."""
+    """Stores that a model's inputs see each other, so that it is loaded as such; nothing if attention is causal."""
     if lm.reads_both_ways == (attention_of(lm.model.config) == "prefix"):
         return
     stored = json.loads(path.read_text(encoding="utf-8"))
@@ -340,7 +340,7 @@ def _mark_attention(lm: LanguageModel, path: Path) -> None:
 
 
 def needed_library(error: BaseException) -> str:
-    """What to install where an error says that a library is not; empty where it says something else."""
+    """What to install if an error says that a library is missing; else empty."""
     match = re.search(r"No module named '(\w+)", str(error)) or re.search(r"pip install (\w+)", str(error))
     extra = {"gguf": "gguf", "peft": "peft", "bitsandbytes": "lean", "vllm": "vllm"}.get(match[1] if match else "")
     return f"in flantune's folder: pip install -e '.[{extra}]'" if extra else ""

@@ -23,15 +23,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def available_memory_bytes() -> int:
     """Memory that this process may still take: what the machine has free, or its container's limit if lower."""
-    free = _meminfo("MemAvailable") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = _free_bytes() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     return free if limit is None or used is None else min(free, max(0, limit - used))
 
 
-def _meminfo(name: str) -> int:
+def _free_bytes() -> int:
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
     except OSError:
         return 0
 

@@ -1,4 +1,4 @@
-"""Puts a model into another mode for a while and back: its modules, its gradients, its random numbers."""
+"""Temporarily puts a model into another mode: its modules, its gradients, its random numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Within the block all of a model trains (with dropout) or none of it; afterwards each module is as before."""
+    """Within the block, all modules are in training mode (with dropout) or none; afterwards, each is as before."""
     changed = [module for module in model.modules() if module.training is not training]
     for module in changed:
         module.training = training
@@ -27,7 +27,7 @@ def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 @contextmanager
 def quiet(model: nn.Module) -> Iterator[None]:
-    """Runs a model as trials do: no dropout, no gradients, full precision."""
+    """Runs a model as trials need it: no dropout, no gradients, full precision."""
     device = next(model.parameters()).device.type
     with in_mode(model, training=False), torch.no_grad(), torch.autocast(device, enabled=False):
         yield
@@ -35,14 +35,14 @@ def quiet(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def own_chance(device: torch.device) -> Iterator[None]:
-    """Within the block, random numbers are drawn without disturbing those drawn outside."""
+    """Within the block, drawing random numbers does not affect those drawn outside."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def own_gradients(model: nn.Module) -> Iterator[None]:
-    """Within the block, gradients may grow; afterwards each weight has the one it had."""
+    """Within the block, gradients may accumulate; afterwards each weight has its former gradient."""
     before = [(weight, weight.grad) for weight in model.parameters()]
     try:
         yield

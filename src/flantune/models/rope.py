@@ -1,8 +1,8 @@
-"""Keeps rotary positions that change with a batch's longest prompt at what they are for each prompt alone.
+"""For rotary positions that depend on a batch's longest prompt: gives each prompt the positions it has alone.
 
 LongRoPE has one set of frequencies up to the original context and another beyond it; dynamic NTK scaling has a set for
-each length beyond it. transformers picks the set for a whole batch, by its largest position, so that a long neighbor
-would change a short prompt's numbers.
+each length beyond it. transformers chooses the set for a whole batch by its largest position, so a long neighbor would
+change a short prompt's numbers.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ if TYPE_CHECKING:
     from flantune.packing.packs import DecoderPack
 
 FAR = 2**22
-"""A position beyond every model's context; float32 still tells it from its neighbors."""
+"""A position beyond every model's context that float32 still represents exactly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FollowingRope:
-    """A module whose frequencies follow the longest prompt.
+    """A module whose frequencies depend on the longest prompt.
 
     Attributes:
-        module: Makes the rotations of a model's layers; called with any tensor and positions.
-        kinds: Its ways to follow, and the length up to which nothing changes; one, or one a kind of layer.
+        module: Computes the rotations of a model's layers; called with any tensor and positions.
+        kinds: How the frequencies depend on the length, and up to which length they do not; one, or one per kind of
+            layer.
     """
 
     module: nn.Module
     kinds: tuple[tuple[str, int], ...]
 
     def regime(self, length: int) -> Hashable:
-        """Prompts of lengths with one regime have one set of frequencies."""
+        """The regime of a length; all lengths of a regime have the same frequencies."""
         return tuple(_regime(kind, border, length) for kind, border in self.kinds)
 
 
@@ -56,7 +57,7 @@ def _regime(kind: str, border: int, length: int) -> Hashable:
 
 @trait
 def following_ropes(lm: LanguageModel) -> list[FollowingRope]:
-    """The modules of a model whose rotations of the first tokens change with a far position, found by trying."""
+    """The modules of a model whose rotations of the first tokens depend on a far position, found by trying."""
     return [FollowingRope(module, _kinds(module)) for module in lm.model.modules() if _follows(module, lm.device)]
 
 
@@ -83,7 +84,7 @@ def _differ(module: nn.Module, near: Tensor, far: Tensor, **chosen: str) -> bool
 
 
 def _layer_kinds(module: Any) -> list[dict[str, str]]:
-    """What else to call it with: the kind of layer, where it serves several."""
+    """Further arguments to call it with: the kind of layer, if it is used by several."""
     kinds = getattr(module, "rope_type", None)
     return [{"layer_type": kind} for kind in kinds] if isinstance(kinds, dict) else [{}]
 
@@ -94,12 +95,12 @@ def _kinds(module: Any) -> tuple[tuple[str, int], ...]:
     kinds = getattr(module, "rope_type", "")
     named = kinds if isinstance(kinds, dict) else {"": str(kinds)}
     found = [_kind(module, config, kind, parameters.get(layer) or parameters) for layer, kind in named.items()]
-    # It does follow, in a way that is not known here: each length may have frequencies of its own.
+    # It does depend on the length, in an unknown way: each length may have other frequencies.
     return tuple(each for each in found if each is not None) or (("", 0),)
 
 
 def _kind(module: Any, config: Any, kind: str, parameters: dict[str, Any]) -> tuple[str, int] | None:
-    """How a kind of rotary positions follows, and from where on; None: it does not."""
+    """How a kind of rotary positions depends on the length, and beyond which length; None: it does not."""
     known = int(getattr(module, "original_max_seq_len", 0) or getattr(config, "max_position_embeddings", 0) or 0)
     if kind == "longrope":
         return kind, int(parameters.get("original_max_position_embeddings") or known)
@@ -107,31 +108,31 @@ def _kind(module: Any, config: Any, kind: str, parameters: dict[str, Any]) -> tu
 
 
 def _forget_lengths(module: nn.Module, device: torch.device) -> None:
-    """Restores the frequencies of a short prompt: some modules remember the longest one seen."""
+    """Restores the frequencies of a short prompt, since some modules remember the longest prompt seen."""
     for chosen in _layer_kinds(module):
         module(torch.zeros(1, 1, 1, device=device), torch.zeros(1, 1, dtype=torch.long, device=device), **chosen)
 
 
 def forget_lengths(lm: LanguageModel) -> None:
-    """The model as before it read its first prompt: nothing of past lengths is left in its buffers."""
+    """Resets the model to its state before the first prompt: its buffers no longer depend on past lengths."""
     for rope in following_ropes(lm):
         _forget_lengths(rope.module, lm.device)
 
 
 def regime(lm: LanguageModel, length: int) -> Hashable:
-    """Prompts of one regime can be read together; where lengths do not matter there is one."""
+    """The regime of a length: prompts of one regime can be read together. If lengths do not matter, there is one."""
     return tuple(rope.regime(length) for rope in following_ropes(lm))
 
 
 def rope_border(lm: LanguageModel) -> int:
-    """The length beyond which rotations change; 0 where they never do."""
+    """The length beyond which rotations change; 0 if they never do."""
     return max((length for rope in following_ropes(lm) for _, length in rope.kinds), default=0)
 
 
 def known_positions(lm: LanguageModel) -> int:
-    """The longest text that the model can read; 0 where its config names no limit.
+    """The longest text that the model can read; 0 if its config has no limit.
 
-    Dynamic NTK scaling is there to go beyond ``max_position_embeddings``, as often as its factor says.
+    Dynamic NTK scaling extends ``max_position_embeddings`` by its factor.
     """
     config = lm.model.config.get_text_config()
     limit = int(getattr(config, "max_position_embeddings", None) or 0)
@@ -139,13 +140,13 @@ def known_positions(lm: LanguageModel) -> int:
 
 
 def _parameters(config: Any) -> list[dict[str, Any]]:
-    """The rotary parameters of each kind of layer; of all, where there is one kind."""
+    """The rotary parameters of each kind of layer; of all layers if there is one kind."""
     whole = getattr(config, "rope_parameters", None) or {}
     return [each for each in whole.values() if isinstance(each, dict)] or [whole]
 
 
 def _stretch(parameters: dict[str, Any]) -> float:
-    """How many times longer than ``max_position_embeddings`` a text may be."""
+    """The factor by which a text may exceed ``max_position_embeddings``."""
     if "dynamic" not in str(parameters.get("rope_type") or ""):
         return 1.0
     return max(1.0, float(parameters.get("factor") or 1.0))
@@ -157,8 +158,8 @@ def as_if_alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.intege
 
     Args:
         lm: The model.
-        lengths: Of all prompts (or one that has their regime); or gives the length of each token's prompt, [rows,
-            tokens], asked for only where it matters.
+        lengths: The length of all prompts (or any length of their regime); or a function that returns the length of
+            each token's prompt, [rows, tokens], called only where it matters.
     """
     ropes = following_ropes(lm)
     found = (lengths() if callable(lengths) else lengths) if ropes else 0
@@ -176,7 +177,7 @@ def as_if_alone(lm: LanguageModel, lengths: int | Callable[[], NDArray[np.intege
 
 
 def _pinned(rope: FollowingRope, lengths: int | NDArray[np.integer[Any]]) -> Callable[..., Any]:
-    """The module's forward with the frequencies of the lengths given."""
+    """The module's forward with the frequencies for the given lengths."""
     usual = rope.module.forward
     sizes = np.atleast_2d(np.asarray(lengths))
     groups: dict[Hashable, list[int]] = {}
@@ -201,13 +202,13 @@ def _pinned(rope: FollowingRope, lengths: int | NDArray[np.integer[Any]]) -> Cal
 
 
 def _up_to(positions: Tensor, length: int) -> Tensor:
-    """The positions, and one more that makes the largest that of a prompt of this length."""
+    """The positions and one more, so that the largest is that of a prompt of this length."""
     last = positions.new_full((*positions.shape[:-1], 1), length - 1)
     return torch.cat([positions.clamp(max=length - 1), last], dim=-1)
 
 
 def _parts(found: Any) -> tuple[Tensor, ...]:
-    """Cosines and sines, or one tensor of complex numbers; tokens lie on the last axis but one."""
+    """Cosines and sines, or one tensor of complex numbers; tokens are on the second-to-last axis."""
     return tuple(found) if isinstance(found, tuple | list) else (found,)
 
 
@@ -215,8 +216,8 @@ def prompt_lengths(lm: LanguageModel, pack: DecoderPack) -> NDArray[np.int64]:
     """The length of each token's prompt in packed rows, 1 for padding, [rows, length].
 
     Raises:
-        ModelError: Continuations of one prompt lie on both sides of a border, so that no rotation is right for what
-            they share.
+        ModelError: Continuations of one prompt are on different sides of a border, so no rotation is right for their
+            shared part.
     """
     rows = np.arange(len(pack.tokens))[:, None]
     segment = rows * (int(pack.segments.max(initial=0)) + 1) + pack.segments

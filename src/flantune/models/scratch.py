@@ -32,13 +32,13 @@ MAX_POSITIONS = 2_048
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learnt from texts: any text survives encoding and decoding.
+    """A byte-level BPE tokenizer learned from texts: any text survives encoding and decoding.
 
     It has padding, end-of-sequence and unknown tokens and no beginning-of-sequence token.
 
     Args:
         texts: What to learn from.
-        vocabulary_size: At most this many tokens; the 256 bytes and the three special tokens are always there.
+        vocabulary_size: Largest number of tokens; the 256 bytes and the three special tokens are always included.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -71,10 +71,10 @@ def build_model(
 ) -> LanguageModel:
     """A random model of one of the supported architectures; the same weights for the same seed, on any device.
 
-    The global random state stays as it was. Dropout is off; ``training.dropout`` turns it on.
+    The global random state does not change. Dropout is off; ``training.dropout`` turns it on.
 
     Raises:
-        ModelError: The width does not divide by the heads.
+        ModelError: The width is not divisible by the number of heads.
     """
     if scratch.hidden_size % scratch.heads:
         raise ModelError(
@@ -96,9 +96,9 @@ def made_up_model(
     device: torch.device | None = None,
     trust_remote_code: bool = False,
 ) -> LanguageModel:
-    """A model of a configuration's shapes with random weights, the same for the same seed, on any device.
+    """A model with a configuration's shapes and random weights, the same for the same seed, on any device.
 
-    The global random state stays as it was.
+    The global random state does not change.
     """
     family = detect_family(config)
     auto: Any = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
@@ -119,7 +119,7 @@ def made_up_model(
 
 
 def scratch_config(scratch: ScratchSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """What transformers builds such a model from."""
+    """The configuration from which transformers builds such a model."""
     width, layers, heads = scratch.hidden_size, scratch.layers, scratch.heads
     tokens = {
         "vocab_size": len(tokenizer),

@@ -1,4 +1,4 @@
-"""How many weights a model has, how many of them change, and what arithmetic it takes: known from its configuration."""
+"""A model's number of weights, how many of them are trained, and its arithmetic, all from its configuration."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSize:
-    """Numbers of a model.
+    """The size of a model.
 
     Attributes:
-        weights: All of its own; an adapter's are not among them.
-        trained: Those that change, an adapter's included.
-        layers: Layers; of an encoder-decoder, those of one side.
+        weights: All of the model's own weights, without an adapter's.
+        trained: Number of trained weights, including an adapter's.
+        layers: Number of layers; for an encoder-decoder, those of one side.
         family: Decoder-only or encoder-decoder.
     """
 
@@ -43,13 +43,13 @@ def measure_size(
     *,
     frozen: Callable[[PreTrainedModel], frozenset[str]] = lambda _: frozenset(),
 ) -> ModelSize:
-    """The numbers of the model that a configuration describes; none of its weights is made.
+    """The size of the model that a configuration describes; no weights are allocated.
 
     Args:
         config: The configuration.
         family: Decoder-only or encoder-decoder.
-        settings: Says which adapter is trained in place of the weights.
-        frozen: Names the weights that tuning leaves as they are.
+        settings: Say which adapter is trained instead of the weights.
+        frozen: Names the weights that tuning does not change.
     """
     model = empty_model(config, family, trust_remote_code=settings.trust_remote_code)
     weights = {name: weight.numel() for name, weight in model.named_parameters()}
@@ -63,7 +63,7 @@ def measure_size(
 
 
 def empty_model(config: PretrainedConfig, family: Family, *, trust_remote_code: bool = False) -> PreTrainedModel:
-    """A model with shapes and no numbers."""
+    """A model on the meta device: shapes without numbers."""
     auto: Any = AutoModelForSeq2SeqLM if family == "encoder-decoder" else AutoModelForCausalLM
     own_code = {"trust_remote_code": True} if trust_remote_code else {}
     with torch.device("meta"):
@@ -72,33 +72,33 @@ def empty_model(config: PretrainedConfig, family: Family, *, trust_remote_code: 
 
 
 def count_weights(config: PretrainedConfig, family: Family, *, trust_remote_code: bool = False) -> int:
-    """Weights of the model that a configuration describes; none of them is made."""
+    """The number of weights of the model that a configuration describes; none are allocated."""
     model = empty_model(config, family, trust_remote_code=trust_remote_code)
     return sum(weight.numel() for weight in model.parameters())
 
 
 def training_flops(weights: int, tokens: int, family: Family, *, trained: int | None = None) -> float:
-    """Floating-point operations of tuning, attention aside: six a weight and token that meet.
+    """Floating-point operations of tuning, without attention: six per weight and token that it processes.
 
-    Two of the six are the forward pass, two carry the gradient back, and two make the gradient of each weight, which
-    weights that stay as they are do not need. In an encoder-decoder each token meets one of the two halves. So Flan
-    2022 counts (appendix E, table 22):
+    Two of the six are the forward pass, two propagate the gradient back, and two compute the gradient of each weight,
+    which frozen weights do not need. In an encoder-decoder each token passes through one of the two halves. Flan 2022
+    counts in this way (appendix E, table 22):
 
     >>> f"{training_flops(11_000_000_000, 14_000 * 64 * (2_048 + 512), 'encoder-decoder'):.1e}"
     '7.6e+19'
 
     Args:
-        weights: Of the model.
-        tokens: Inputs and targets.
+        weights: Number of weights of the model.
+        tokens: Number of tokens, inputs and targets.
         family: Decoder-only or encoder-decoder.
-        trained: Weights that change; None: all.
+        trained: Number of trained weights; None: all.
     """
     changed = weights if trained is None else trained
     return (4.0 * weights + 2.0 * changed) * tokens / _halves(family)
 
 
 def reading_flops(weights: int, tokens: int, family: Family) -> float:
-    """Floating-point operations of a forward pass, attention aside: two a weight and token that meet.
+    """Floating-point operations of a forward pass, without attention: two per weight and token that it processes.
 
     >>> f"{reading_flops(137_000_000_000, 1_000, 'decoder-only'):.1e}"
     '2.7e+14'

@@ -1,4 +1,4 @@
-"""Arrays on their way to the device: an accelerator is sent them, and nobody waits for their arrival."""
+"""Copies arrays to the device; on an accelerator, without waiting for the copy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device.
+    """A CPU tensor, copied to a device.
 
-    What is sent from ordinary memory arrives only after all that the accelerator was told before, and the program
-    waits for it; from pinned memory it is sent while both go on.
+    A copy from pageable memory waits until the accelerator has finished its earlier work, and blocks the program; a
+    copy from pinned memory runs while both continue.
     """
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

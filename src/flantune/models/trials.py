@@ -1,4 +1,4 @@
-"""What trying a model out takes: made-up text, and a list of what may go wrong."""
+"""Helpers for trying a model: synthetic text, and the errors that may occur."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ if TYPE_CHECKING:
 
 PROBE = (3, 5, 7, 11, 13, 17, 19, 23)
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What a model may raise that is given something it does not know."""
+"""Errors that a model may raise on inputs it does not support."""
 
 
 def made_up(lm: LanguageModel) -> torch.Tensor:
-    """A row of token ids that every model has, [1, 8]."""
+    """A row of token ids that exist in every model, [1, 8]."""
     return torch.tensor([[token % vocabulary(lm) for token in PROBE]], device=lm.device)
 
 
 def vocabulary(lm: LanguageModel) -> int:
-    """How many token ids the model both reads and writes; some embed more than they write."""
+    """Number of token ids that the model both reads and generates; some embed more than they generate."""
     read = embedded_tokens(lm.model)
     return min(read, int(getattr(lm.model.config.get_text_config(), "vocab_size", None) or read))
 
 
 def made_up_ids(lm: LanguageModel, count: int, drawn: np.random.Generator) -> Int32:
-    """Made-up token ids that the model reads and writes; not the first few, which may be special."""
+    """Synthetic token ids that the model reads and generates, without the first few, which may be special."""
     rows = vocabulary(lm)
     return drawn.integers(min(10, rows - 1), rows, count).astype(np.int32)
 
 
 def alone(lm: LanguageModel, tokens: Tensor, *, inputs: int) -> dict[str, object]:
-    """Rows of one length as a decoder-only model takes them; each holds a prompt of so many tokens and what follows."""
+    """Rows of one length as inputs of a decoder-only model: in each, a prompt of some tokens and a continuation."""
     given: dict[str, object] = {"input_ids": tokens}
     if lm.reads_both_ways:
         given["attention_mask"] = prefix_mask(lm, inputs=inputs, length=tokens.shape[1], rows=len(tokens))
-        # Some count positions from a mask, which must then have two dimensions (OPT).
+        # Some models count positions from a mask, which must then have two dimensions (OPT).
         given["position_ids"] = torch.arange(tokens.shape[1], device=lm.device).expand(len(tokens), -1)
     return accepted(lm.model, given)
 
 
 def accepted(module: torch.nn.Module, inputs: dict[str, object]) -> dict[str, object]:
-    """The inputs without position ids where a module takes none; a trial then judges it."""
+    """The inputs, without position ids if a module takes none; a trial then decides whether that is right."""
     if "position_ids" in inspect.signature(module.forward).parameters:
         return inputs
     return {name: value for name, value in inputs.items() if name != "position_ids"}
 
 
 def plain_logits(lm: LanguageModel, inputs: Int32, written: Sequence[int] | Int32) -> Tensor:
-    """What the model's own forward says after inputs and after each token written, without cache or neighbors.
+    """Logits of the model's own forward after the inputs and after each generated token, without cache or neighbors.
 
-    Without mask, too, where attention is causal.
+    Also without a mask if attention is causal.
 
     Returns:
-        [written tokens + 1, vocabulary].
+        [generated tokens + 1, vocabulary].
     """
     model: Any = lm.model
     read, wrote = (torch.as_tensor(np.asarray(ids), dtype=torch.long, device=lm.device) for ids in (inputs, written))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flantune.errors import TemplateError, did_you_mean
 from flantune.prompts.alike import plain
-from flantune.prompts.compiled import gives_prompts
+from flantune.prompts.compiled import gives_prompts, slots_of
 from flantune.prompts.lint_text import Finding, ReadTemplate, about, read_template, text_findings
 from flantune.prompts.lint_wording import LEAST_DIFFERENCE, difference, wording_findings
 from flantune.prompts.render import render_words
@@ -43,10 +43,6 @@ def lint_task(task: Task, examples: Sequence[Example]) -> tuple[Finding, ...]:
 
     An error produces prompts that are broken or teach nothing; a warning should be checked. Rules that need examples
     find nothing without any; twenty are enough.
-
-    Args:
-        task: The task.
-        examples: A few of its examples.
     """
     read = [(template, _read(task, template)) for template in task.templates]
     case = Case(task=task, readings=tuple(one for _, one in read if one is not None), examples=tuple(examples))
@@ -347,3 +343,23 @@ def _is_same(left: str, right: str) -> bool:
 def _bare(words: tuple[str, str]) -> tuple[str, str]:
     """Only letters, digits and slots."""
     return (re.sub(r"[^\w{}]|_", "", words[0].casefold()), re.sub(r"[^\w{}]|_", "", words[1].casefold()))
+
+
+def empty_field_findings(task: Task, examples: Sequence[Example]) -> Iterator[Finding]:
+    """Findings about fields shown by forward templates that are empty in some of these examples.
+
+    A prompt without its question looks right but teaches nothing.
+    """
+    shown = [slot for template in forward_templates(task) for slot in slots_of(template, "inputs")]
+    for name in dict.fromkeys(shown):
+        empty = [one for one in examples if name not in RESERVED_SLOTS and not one.fields.get(name, "-").strip()]
+        if empty:
+            yield Finding(
+                task=task.name,
+                template="",
+                rule="empty-field",
+                message=f"the field {name} is empty in {len(empty):,} of {len(examples):,} rows looked at, first in row"
+                f" {empty[0].row} (counted from 0): their prompts show nothing there",
+                hint=f"fix these rows, or leave them out; unless {name} may be empty",
+                severity="warning",
+            )

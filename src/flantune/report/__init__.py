@@ -1,4 +1,4 @@
-"""From a run folder, or the results of an evaluation, to pages: the report, the model card and the terminal's tables.
+"""Turns a run folder or an evaluation's results into the report, the model card and the terminal's tables.
 
-The public verb is ``page.write_report``. Everything here reads files only: no model, no torch.
+The public function is ``page.write_report``. Everything here reads only files: no model, no torch.
 """

@@ -26,7 +26,7 @@ from flantune.report.tables import (
 )
 
 MOST_AVERAGES = 3
-"""A benchmark with more ways of averaging than this shows its first where all benchmarks stand together."""
+"""In the table of all benchmarks, one with more averages than this shows only its first."""
 
 _PARTS = (
     words("Part"),
@@ -72,7 +72,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
 
 
 def scores_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """Every benchmark, task and model, by the averages that matter most."""
+    """Every benchmark, task and model, with the most important averages."""
     rows = [row for one in results.benchmarks for row in _averages(one, is_full=False)]
     rows += [row for one in tasks for row in _task(one)]
     rows += [row for one in results.normalized_averages for row in _normalized(one)]
@@ -89,7 +89,7 @@ def scores_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 
 def averages_table(results: Results) -> Table:
-    """Every way of averaging the benchmarks that have many; no rows where none has."""
+    """All averages of the benchmarks that have many; no rows if none has."""
     many = [one for one in results.benchmarks if len(one.averages) > MOST_AVERAGES]
     rows = tuple(row for one in many for row in _averages(one, is_full=True))
     return slim(Table(name="table-averages", caption="Every way of averaging.", columns=_columns(results), rows=rows))

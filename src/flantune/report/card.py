@@ -1,4 +1,4 @@
-"""The README of a tuned model, in the form the Hugging Face hub reads."""
+"""The README of a tuned model, in the Hugging Face hub's format."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PREFIX_WARNING = (
     "It is a prefix LM: by itself transformers reads the inputs causally, which is another model. Give its forward an "
     "`attention_mask` of four dimensions in which the tokens of the inputs see each other; flantune does so by itself."
 )
-"""What to know before a prefix LM is read by another program."""
+"""Warning about loading a prefix LM with other programs."""
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"})
 
 
@@ -63,14 +63,14 @@ def model_card(
     origin: str = "",
     attention: Attention = "causal",
 ) -> str:
-    """What a tuned model is, was tuned on, scores and cannot do, as Markdown after YAML front matter.
+    """A tuned model's description, training data, scores and limits, as Markdown after YAML front matter.
 
     Args:
         config: The settings of its run.
-        results: The run's scores; None before the model was measured.
-        mixture: What the fold was tuned on.
+        results: The run's scores; None before evaluation.
+        mixture: The fold's training mixture.
         fold: Name of the fold's folder.
-        origin: The file that the base model was read from, where one file was; see ``flantune.models.stored.gguf``.
+        origin: The base model's file, if it was a single one; see ``flantune.models.stored.gguf``.
         attention: How the model reads its inputs.
 
     The license is left to the user: it depends on the base model and on every dataset.
@@ -102,7 +102,7 @@ def model_card(
 
 
 def _text(value: object) -> str:
-    r"""Text that Markdown shows as it is, on one line.
+    r"""Text escaped for Markdown, on one line.
 
     >>> _text("a_b | <c>")
     'a\\_b \\| \\<c\\>'
@@ -111,12 +111,12 @@ def _text(value: object) -> str:
 
 
 def _is_adapter(config: RunConfig) -> bool:
-    """Whether the model's folder holds an adapter alone, which needs its base model."""
+    """Whether the model's folder has only an adapter, which needs its base model."""
     return config.model.adapter != "none" and not config.model.merge_adapter
 
 
 def _front_matter(config: RunConfig, clusters: Sequence[MixedCluster]) -> str:
-    """YAML; every value is written as JSON, which YAML reads, so that no text can break out of it."""
+    """YAML front matter; every value is written as JSON, which is valid YAML, so that no text can break out of it."""
     lines = ["---", f"library_name: {'peft' if _is_adapter(config) else 'transformers'}"]
     if config.model.path and not config.model.scratch:
         lines.append(f"base_model: {json.dumps(config.model.path, ensure_ascii=False)}")
@@ -157,7 +157,7 @@ def _trained_on(clusters: Sequence[MixedCluster]) -> str:
 
 
 def _parts(parts: Sequence[MixedPart]) -> str:
-    """The parts of the mixture, inner ones after the one they are in; empty where it has none."""
+    """The parts of the mixture, each followed by its inner ones; empty if there are none."""
     rows = [(_text(part.path), count(len(part.tasks)), share(part.rate)) for part in _flat(parts)]
     return _table(("Part", "Tasks", "Share of draws"), rows, numbers=2) if rows else ""
 
@@ -181,7 +181,7 @@ def _held_out(mixture: FoldMixture) -> str:
 
 
 def _has_unseen(results: Results | None, fold: str) -> bool:
-    """Whether there is a task that the fold's model was measured on and not trained on; so it is before measuring."""
+    """Whether the fold's model was measured on a task it was not trained on; true before evaluation."""
     measured = [one for one in results.tasks if one.fold == fold] if results else []
     return not measured or any(not one.is_seen for one in measured)
 
@@ -234,7 +234,7 @@ def _score(found: Estimate | None) -> str:
 
 
 def _skill(results: Results, tasks: Sequence[ShownTask], sides: Sides) -> Iterator[str]:
-    """Skill apart from a preference for an answer: a table of the fold's ranked tasks, and what the verdict notes."""
+    """Skill separated from a preference for an answer: a table of the fold's ranked tasks, and the verdict's notes."""
     rows = [row for one in tasks for row in _skill_row(one, sides)]
     if not rows:
         return
@@ -260,7 +260,7 @@ def _skill_row(one: ShownTask, sides: Sides) -> Iterator[tuple[str, ...]]:
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> str:
-    """A Markdown table whose last columns hold numbers."""
+    """A Markdown table whose last columns are numbers."""
     rule = ["---"] * (len(heading) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heading, rule, *rows))
 
@@ -314,7 +314,7 @@ def _prompt_lines(config: RunConfig) -> Iterator[str]:
 
 
 def _options_words(prompts: PromptSettings) -> str:
-    """How options are laid out.
+    """How options are shown.
 
     >>> _options_words(PromptSettings())
     'listed in the prompt by a dash each, in the order of the task; the answer is the text of one'
@@ -330,12 +330,12 @@ def _options_words(prompts: PromptSettings) -> str:
 
 
 def _code(value: str) -> str:
-    """Text as a JSON string in code type, so that line breaks can be seen."""
+    """Text as a JSON string in code type, with visible line breaks."""
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _limits(config: RunConfig, results: Results | None) -> str:
-    """What it cannot do, or nobody knows."""
+    """Its limits, and what is unknown."""
     converses = "" if config.prompts.chat else "not to converse, and "
     lines = [
         f"- Tuned to follow short instructions of the kinds listed above; {converses}not for safety.",

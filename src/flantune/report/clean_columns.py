@@ -1,4 +1,4 @@
-"""Columns that stand in a table where somebody looked for contamination: scores on clean rows, beside those on all."""
+"""Columns of tables if contamination was checked: scores on clean rows next to those on all rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def clean_columns(names: tuple[str, str], *, level: str) -> tuple[Column, ...]:
 
 
 def clean_cells(found: CleanScores | None) -> tuple[Cell, ...]:
-    """The cells of these columns; empty where nobody looked."""
+    """The cells of these columns; empty if contamination was not checked."""
     if found is None:
         return (EMPTY,) * 7
     return (

@@ -1,4 +1,4 @@
-"""What a page about a collection says about its tasks, as plain values that become HTML later."""
+"""The contents of a collection's page, as plain values for the HTML template."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Piece:
     """A stretch of text.
 
     Attributes:
-        text: The words.
-        slot: The slot it fills or is; empty for the template's own words.
+        text: The text.
+        slot: The slot that it fills or is; empty for the template's own text.
         tone: Name of the slot's color.
-        left_out: Characters of the slot's text not shown after ``text``.
+        left_out: Number of characters of the slot's text omitted after ``text``.
         rest: The end of a shortened text.
     """
 
@@ -48,13 +48,13 @@ Pieces = tuple[Piece, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """One template beside what it makes of one row.
+    """One template and its rendering of one row.
 
     Attributes:
         anchor: Its id on the page.
-        shown: Inputs and targets filled in; None when there is no row, or ``problem`` says why it cannot be.
-        row: Which of the shown rows, from 1.
-        facts: What it asks for and shows, in words.
+        shown: Rendered inputs and targets; None without a row, or if ``problem`` says why it cannot be rendered.
+        row: Number of the shown row, from 1.
+        facts: What the template asks for and shows, in words.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Relative:
     """Another task of the page that is made from the same data.
 
     Attributes:
-        because: Why, as the taxonomy puts it.
+        because: The reason given in the taxonomy.
     """
 
     name: str
@@ -82,17 +82,17 @@ class Relative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """All that the page says of one task.
+    """A task's contents on the page.
 
     Attributes:
         task: The task itself.
         anchor: Its id on the page.
-        places: Where its rows come from, a line each: label, text, link (or the empty string).
+        places: Where its rows come from, one line each: label, text, link (or the empty string).
         fields: Slot → tone, in the order of the row's fields.
-        options: The answer options, when every shown row has the same.
+        options: The answer options, if all shown rows have the same.
         relatives: Tasks of the page that are its kin.
-        wordings: One a template.
-        rows_note: Why there are no rows; empty when there are.
+        wordings: One per template.
+        rows_note: Why there are no rows; empty if there are some.
     """
 
     task: Task
@@ -106,12 +106,12 @@ class Dataset:
 
     @property
     def by_hand(self) -> str:
-        """How to get data that nobody can fetch; empty for most."""
+        """How to get data that cannot be downloaded automatically; empty for most."""
         return self.task.source.manual
 
     @property
     def inverted(self) -> int:
-        """How many templates ask for something else than the answer."""
+        """Number of templates that do not ask for the answer."""
         return sum(wording.is_inverted for wording in self.wordings)
 
     @property
@@ -128,8 +128,8 @@ class ClusterGroup:
     """The datasets of one cluster.
 
     Attributes:
-        own: Those whose first cluster this is: they are described here.
-        guests: Those described under another cluster that belong here too.
+        own: Tasks whose first cluster this is, which are described here.
+        guests: Tasks that also belong here but are described under another cluster.
         overlaps: What measuring this cluster removes from training.
     """
 
@@ -148,13 +148,12 @@ class ClusterGroup:
 def cluster_groups(
     tasks: Sequence[Task], rows: Mapping[str, Sequence[Row]], *, taxonomy: Taxonomy
 ) -> tuple[ClusterGroup, ...]:
-    """The tasks under their clusters, in the order of the clusters' names; tasks keep their order.
+    """The tasks by cluster, in the order of the clusters' names; tasks keep their order.
 
     Args:
         tasks: What to show.
-        rows: Task name → raw rows to show it on. A task that is not named here is shown on the first rows of its own
-            data, when they are there.
-        taxonomy: What is kin and what overlaps.
+        rows: Task name → raw rows to render it with. Other tasks use the first rows of their data, if they exist.
+        taxonomy: Rules for kin and overlap.
     """
     datasets = [_dataset(task, rows.get(task.name), tasks, taxonomy) for task in tasks]
     names = sorted({cluster for task in tasks for cluster in task.clusters}, key=lambda name: (name.casefold(), name))
@@ -215,7 +214,7 @@ def _dataset(task: Task, rows: Sequence[Row] | None, tasks: Sequence[Task], taxo
 
 
 def _examples(task: Task, rows: Sequence[Row] | None) -> tuple[tuple[Example, ...], str]:
-    """Examples to show, or why there are none. Broken data costs its own rows, not the page."""
+    """Examples to show, or why there are none. Damaged data affects only its own rows, not the page."""
     try:
         found = first_examples(task, count=EXAMPLES_SHOWN) if rows is None else _adapted(task, rows)
     except FlantuneError as error:
@@ -236,9 +235,9 @@ def _adapted(task: Task, rows: Sequence[Row]) -> tuple[Example, ...]:
 
 
 def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
-    """Slot → the name of its color: the same color for a field wherever the task shows it."""
+    """Slot → the name of its color: a field has the same color everywhere in its task."""
     asked = dict.fromkeys(slot for one in task.templates for slot in slots_of(one))
-    # In the order of the adapter's fields, which is how a reader of the data knows them.
+    # In the order of the adapter's fields, which matches the data.
     fields = [name for example in examples[:1] for name in example.fields if name in asked]
     own = [name for name in dict.fromkeys([*fields, *asked]) if name not in RESERVED_SLOTS]
     tones = {name: f"slot-{k % SLOT_TONES}" for k, name in enumerate(own)}
@@ -248,7 +247,7 @@ def slot_tones(task: Task, examples: Sequence[Example]) -> dict[str, str]:
 def _wording(
     task: Task, template: Template, number: int, examples: Sequence[Example], tones: Mapping[str, str]
 ) -> Wording:
-    # Templates take turns with the rows, so that all the rows are seen and not one of them ten times.
+    # Templates alternate between rows, so that all rows are shown and not one of them ten times.
     place = number % len(examples) if examples else 0
     shown, problem = None, ""
     if examples:
@@ -286,7 +285,7 @@ def _filled(task: Task, template: Template, example: Example, tones: Mapping[str
 
 
 def _source(template: Template, side: Side, tones: Mapping[str, str]) -> Pieces:
-    """A template's text, its slots as they are written; broken text as it is."""
+    """A template's text with its slots as written; invalid text as it is."""
     try:
         spans = compile_side(template, side).source()
     except TemplateError:
@@ -299,9 +298,9 @@ def _source(template: Template, side: Side, tones: Mapping[str, str]) -> Pieces:
 
 
 def _clip(text: str, *, slot: str, tone: str) -> Piece:
-    """A slot's text, its middle left out when it would fill the page."""
+    """A slot's text, without its middle if it is very long."""
     left_out = len(text) - _LONGEST_VALUE
-    # A cut that saves a line or two is not worth the reader's trouble.
+    # A cut that saves only a line or two is not worthwhile.
     if left_out <= _LONGEST_VALUE // 6:
         return Piece(text=text, slot=slot, tone=tone)
     head = _LONGEST_VALUE * 2 // 3

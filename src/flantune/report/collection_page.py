@@ -1,4 +1,4 @@
-"""Writes a page to browse tasks with: every dataset, every template, and what each makes of a row."""
+"""Writes a page for browsing tasks: every dataset, every template, and a rendered row for each."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def write_collection_page(
 ) -> Path:
     """Writes one page that shows every template of every task, and returns its path.
 
-    The page needs nothing else: no network, no other file. The same tasks and rows give the same bytes.
+    The page is self-contained: no network, no other file. The same tasks and rows give the same bytes.
 
     Args:
         tasks: What to show.
-        rows: Task name → raw rows to show its templates on. A task that is not named is shown on the first rows of
-            its own data; without those its templates stand alone.
+        rows: Task name → raw rows to render its templates with. Other tasks use the first rows of their data; without
+            data, only the templates are shown.
         out: The page.
         title: Its heading.
-        taxonomy: What is kin and what overlaps; None: the shipped rules.
+        taxonomy: Rules for kin and overlap; None: the shipped ones.
 
     Raises:
         FlantuneError: The page cannot be written.
@@ -57,10 +57,10 @@ def render_collection_page(
 
 
 def shipped_rows(tasks: Sequence[Task]) -> dict[str, list[Row]]:
-    """Task name → the hand-written rows that lie beside its file; tasks without are left out.
+    """Task name → the hand-written rows beside its file; tasks without any are left out.
 
     Raises:
-        SourceError: A file of rows is broken.
+        SourceError: A file of rows is damaged.
     """
     return {task.name: rows for task in tasks if (rows := rows_beside(task)) is not None}
 

@@ -1,4 +1,4 @@
-"""The results in a terminal: the columns of the page's tables that there is room for; and those of several seeds."""
+"""Results in a terminal: the most important columns of the page's tables; and results of several seeds."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SHAPES = {"better": "▲", "worse": "▼", "undecided": "·"}
 
 
 def console_tables(results: Results) -> Iterator[Table]:
-    """What was found, as tables for ``rich``, in points.
+    """The results as tables for ``rich``, in points.
 
-    Clusters never trained on and their mean, of an evaluation every score and difference, and skill apart from a
+    Clusters never trained on and their mean; for an evaluation, every score and difference; and skill separated from a
     preference for an answer. "detectable" is the smallest true difference that would be detected with 80% power.
     """
     from flantune.report.benchmark_tables import scores_table
@@ -69,14 +69,14 @@ def comparison_tables(results: Results) -> Iterator[Table]:
 
 
 def study_table(outcome: StudyOutcome) -> Table:
-    """The arms of a study: each one's score, and its difference from what it is paired with."""
+    """The arms of a study: each one's score, and its difference from the arm it is paired with."""
     from flantune.report.study_tables import arms_table
 
     return _brief(arms_table(outcome))
 
 
 def _brief(shown: ShownTable, *, missing: str = "") -> Table:
-    """A table of the page, with the columns that a terminal has room for."""
+    """A table of the page, with the columns that fit in a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -148,7 +148,7 @@ def _seed_cells(effect: SeedEffect) -> list[Text]:
 
 
 def direction_text(value: float, direction: str) -> Text:
-    """A difference in points with a mark of what it says."""
+    """A difference in points with a mark for its direction."""
     from rich.text import Text
 
     return Text(f"{signed(value)} {_SHAPES[direction]}", style=_STYLES[direction])

@@ -1,12 +1,10 @@
-"""``flantune report --figures``: figures as files, and what is below each."""
+"""``flantune report --figures``: figures as files, with their captions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from markupsafe import Markup
 
 from flantune.evaluation.results import Results
 from flantune.report.figures import curves
@@ -20,22 +18,22 @@ from flantune.runs.files import RunFiles
 from flantune.system.files import slug, write_text
 
 CAPTIONS = "captions.md"
-"""The file with what is below each figure."""
+"""The file with the figures' captions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How figures are written: in which formats, and for light or for dark ground."""
+    """How figures are written: formats, and light or dark background."""
 
     formats: tuple[Format, ...] = ("svg", "pdf", "png")
     scheme: Scheme = "light"
 
 
 def write_figures(found: Iterable[Plate], folder: Path, look: Look) -> list[Path]:
-    """Writes every view of every figure, and a file with their captions; returns what was written.
+    """Writes every view of every figure, and a file with their captions; returns the written files.
 
     Raises:
-        ConfigError: A format is wanted whose maker is not installed.
+        ConfigError: The library for a requested format is not installed.
         FlantuneError: The folder cannot be written.
     """
     check_formats(look.formats)
@@ -49,7 +47,7 @@ def write_figures(found: Iterable[Plate], folder: Path, look: Look) -> list[Path
 
 
 def _named(plate: Plate) -> Iterator[tuple[str, str]]:
-    """Each drawing with its file's name; a figure of nothing has no drawing."""
+    """Each drawing with its file's name; an empty figure has no drawing."""
     for view in plate.views:
         found = drawings(view.figure)
         for at, drawing in enumerate(found):
@@ -58,13 +56,13 @@ def _named(plate: Plate) -> Iterator[tuple[str, str]]:
 
 
 def result_plates(results: Results) -> tuple[Plate, ...]:
-    """The figures of results: headlines first, then those of tasks no model was trained on."""
+    """The figures of results: headlines first, then tasks that no model was trained on."""
     unseen = [one for one in shown_tasks(results) if not one.exam.is_seen]
     return (*_verdicts(results), *(plates(results, unseen) if unseen else ()))
 
 
 def run_plates(run: RunFiles) -> tuple[Plate, ...]:
-    """The figures of a run: those of its results, and how the tuning went."""
+    """The figures of a run: those of its results, and its training curves."""
     return (*(result_plates(run.results) if run.results else ()), *_training(run))
 
 
@@ -91,13 +89,8 @@ def _training(run: RunFiles) -> Iterator[Plate]:
             yield Plate(name=f"training {fold.name}", title=title, caption=caption, views=views)
 
 
-def first_view(figure: Markup) -> tuple[View, ...]:
-    """A figure with one view."""
-    return (View("", figure),)
-
-
 def said(paths: Sequence[Path], folder: Path) -> str:
-    """What was written, in a line."""
+    """The written files, in one line."""
     kinds = sorted({path.suffix.removeprefix(".") for path in paths} - {"md"})
     count = len({path.stem for path in paths if path.name != CAPTIONS})
     return f"{folder}: {count} figures as {', '.join(kinds)}, and {CAPTIONS}"

@@ -1,4 +1,4 @@
-"""The table of gaps between groups of rows: how differently a model treats them, and what tuning made of that."""
+"""The table of gaps between groups of rows: how differently a model treats them, and how tuning changed that."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from flantune.report.tables import (
 )
 
 MOST_IN_TERMINAL = 8
-"""Gaps of a benchmark without an average that a terminal shows; the page has all of them."""
+"""Number of gaps that a terminal shows for a benchmark without an average; the page has all of them."""
 
 
 def gap_table(results: Results) -> Table:
-    """Every gap of every benchmark and part, each model's beside that of the first; no rows where none was measured."""
+    """Every gap of every benchmark and part, each model's next to the first model's; empty if none was measured."""
     rows = tuple(row for one in results.benchmarks for label, gap in _gaps(one) for row in _rows(label, gap, results))
     caption = (
         "Gaps between groups: the score on the first minus that on the second, in points; 0 treats both alike. "
@@ -38,7 +38,7 @@ def gap_table(results: Results) -> Table:
 
 
 def brief_gap_table(results: Results) -> Table:
-    """What a terminal has room for: gaps averaged over a benchmark's parts, or else the first few of its only part."""
+    """The short table for a terminal: gaps averaged over a benchmark's parts, or the first few of its only part."""
     first, later = results.names[0], results.names[1:]
     columns = (
         words("Gap", brief="gap"),

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 def write_mixture_page(out: Path, sheet: MixtureSheet, *, title: str) -> Path:
     """Writes the page.
 
-    Args:
-        out: The page.
-        sheet: The mixture.
-        title: Its heading.
-
     Raises:
         FlantuneError: The page cannot be written.
     """

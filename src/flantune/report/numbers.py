@@ -1,4 +1,4 @@
-"""One way to write each kind of number, so that figures, tables and sentences agree."""
+"""Formats for each kind of number, so that figures, tables and sentences agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def signed(value: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """An interval of differences.
 
-    An end near zero gets more digits: which side of zero it is on decides what may be said.
+    An end near zero gets more digits, since its sign matters.
 
     >>> interval(0.08, 0.142), interval(-0.02, 0.031), interval(0.0002, 0.1), interval(None, 0.1)
     ('+8.0 to +14.2', '−2.0 to +3.1', '+0.02 to +10.0', '–')
@@ -59,7 +59,7 @@ def span(low: float | None, high: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with thousands marked.
+    """A whole number with thousands separators.
 
     >>> count(1234567), count(None)
     ('1,234,567', '–')
@@ -70,7 +70,7 @@ def count(value: float | None) -> str:
 
 
 def short_count(value: float | None) -> str:
-    """A large count in three figures.
+    """A large count with three digits.
 
     >>> short_count(950), short_count(245_760_000), short_count(18_400), short_count(40_000)
     ('950', '246 M', '18.4 k', '40 k')
@@ -94,7 +94,7 @@ def share(value: float | None) -> str:
 
 
 def plain(value: float | None, digits: int = 3) -> str:
-    """A number without a unit, rounded to significant figures, without needless zeros.
+    """A number without a unit, rounded to significant digits, without trailing zeros.
 
     >>> plain(0.00003), plain(2.71828), plain(12345.6)
     ('3e-05', '2.72', '12,346')
@@ -107,7 +107,7 @@ def plain(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None) -> str:
-    """A number such as a loss, with the same number of decimals as its neighbors, so that they compare.
+    """A number such as a loss, with as many decimals as its neighbors, for comparison.
 
     >>> fixed(0.5), fixed(6.0), fixed(12.345), fixed(-0.0001), fixed(None)
     ('0.500', '6.00', '12.3', '0.000', '–')
@@ -131,7 +131,7 @@ def p_value(value: float | None) -> str:
 
 
 def limit(value: float | None) -> str:
-    """The smallest difference that could be seen, as points, rounded up rather than to nothing.
+    """The smallest detectable difference in points, never rounded to zero.
 
     >>> limit(0.0312), limit(0.0001), limit(None)
     ('±3.1', '±0.1', '–')
@@ -140,7 +140,7 @@ def limit(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A stretch of time in its two largest units.
+    """A duration in its two largest units.
 
     >>> duration(0.42), duration(59.7), duration(754), duration(7384), duration(259_200), duration(None)
     ('0.4 s', '1 min 0 s', '12 min 34 s', '2 h 3 min', '3 d 0 h', '–')
@@ -183,7 +183,7 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 
 def shots_label(shots: int) -> str:
-    """How a number of exemplars is called.
+    """The name of a number of exemplars.
 
     >>> shots_label(0), shots_label(5)
     ('zero-shot', '5-shot')

@@ -1,4 +1,4 @@
-"""Writes the one page, of a run and of an evaluation of any number of models: gathers, draws, fills in the template."""
+"""Writes the page of a run, or of an evaluation of any number of models: gathers data, draws, fills the template."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from flantune.runs.files import RunFiles, read_run
 
 
 def write_report(run_folder: Path) -> Path:
-    """Writes ``report.html`` into a run folder, from that folder alone, and returns its path.
+    """Writes ``report.html`` into a run folder, using only that folder, and returns its path.
 
-    The page is self-contained: no network, no other file. It names what the run has not made yet.
+    The page is self-contained: no network, no other file. It names the run's missing results.
 
     Raises:
-        SourceError: There is no such folder, or one of its files is broken.
+        SourceError: There is no such folder, or one of its files is damaged.
         FlantuneError: The page cannot be written.
     """
     run = read_run(run_folder)
@@ -52,8 +52,8 @@ def render_evaluation(results: Results, browser: Browser | None = None) -> str:
     """The whole page of an evaluation as text.
 
     Args:
-        results: What was found.
-        browser: Single prompts to look at (``flantune.report.samples``).
+        results: The evaluation's results.
+        browser: Single prompts to browse (``flantune.report.samples``).
     """
     return _render(results, browser or Browser(), None)
 
@@ -95,7 +95,7 @@ def _title(results: Results | None, run: RunFiles | None) -> str:
 
 
 def _averages(results: Results | None) -> tuple[Fact, ...]:
-    """The averages over benchmarks, one a model."""
+    """The averages over benchmarks, one per model."""
     return tuple(
         Fact(
             name=f"{one.name}, {model}",
@@ -138,7 +138,7 @@ def _verdicts(results: Results) -> list[ShownVerdict]:
 
 
 def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
-    """Every table; in a run those tasks that a model was trained on are kept apart."""
+    """All tables; in a run, tasks that a model was trained on are separate."""
     is_run = results.kind == "run"
     seen = [one for one in tasks if one.exam.is_seen and is_run]
     unseen = "Unseen tasks" if is_run else "Tasks"
@@ -176,7 +176,7 @@ def _tables(results: Results, tasks: Sequence[ShownTask]) -> dict[str, Any]:
 
 
 def _about_the_run(run: RunFiles) -> dict[str, Any]:
-    """What only a run has: its mixtures, its training, what was dropped, its settings."""
+    """The parts that only a run has: mixtures, training, dropped rows, settings."""
     limits = curves.shared_limits([fold.metrics for fold in run.folds])
     return {
         "folds": run.folds,

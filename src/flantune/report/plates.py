@@ -1,4 +1,4 @@
-"""The figures of a run or an evaluation with their titles and captions: pages show them, files hold them."""
+"""The figures of a run or an evaluation with their titles and captions, for pages and files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flantune.report.sides import (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One of several drawings a reader can switch between; without a label it is the only one."""
+    """One of several drawings that a reader can switch between; without a label, the only one."""
 
     label: str
     figure: Markup
@@ -32,11 +32,11 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plate:
-    """A figure with its title and what a reader must know to read it.
+    """A figure with its title and caption.
 
     Attributes:
         name: Its anchor in the page, after "figure-", and its name as a file.
-        caption: What is drawn, of how much, and what the intervals cover.
+        caption: What is drawn, from how much data, and what the intervals cover.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Plate:
 
 
 def plates(results: Results, tasks: Sequence[ShownTask]) -> tuple[Plate, ...]:
-    """The figures of scores on tasks, in the order of the page: unseen ones, or those of a run that has no others."""
+    """The figures of scores on tasks, in the order of the page: unseen tasks, or all tasks of a run without any."""
     is_run, is_compared = results.kind == "run", len(results.names) > 1
     has_clusters = bool(results.clusters) or (is_run and not _are_seen(tasks))
     found = [
@@ -134,7 +134,7 @@ def _kind(tasks: Sequence[ShownTask]) -> str:
 
 
 def asked(tasks: Iterable[ShownTask]) -> str:
-    """What was asked, in numbers: "12 tasks, 2,400 rows, 3 to 10 templates each"."""
+    """The number of tasks, rows and templates: "12 tasks, 2,400 rows, 3 to 10 templates each"."""
     exams = [one.exam for one in tasks]
     first = [one for one in exams if one.shots == exams[0].shots]
     names = {one.name for one in exams}
@@ -151,7 +151,7 @@ def asked(tasks: Iterable[ShownTask]) -> str:
 def _views(
     results: Results, tasks: Sequence[ShownTask], draw: Callable[[Sequence[ShownTask], Sides], Markup]
 ) -> tuple[View, ...]:
-    """One view a number of exemplars and later model."""
+    """One view per number of exemplars and later model."""
     each = sides_of(results)
     by_shots = {
         shots: [one for one in tasks if one.exam.shots == shots] for shots in sorted({one.exam.shots for one in tasks})

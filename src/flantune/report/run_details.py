@@ -1,4 +1,4 @@
-"""What was mixed, dropped and set in a run, from the run folder's other files."""
+"""A run's mixture, dropped rows and settings, from the run folder's other files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flantune.tasks.example_store import SplitReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One entry of the strip under the headline."""
+    """One entry of the key facts under the headline."""
 
     name: str
     value: str
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Something that is not as one would expect, and why."""
+    """Something unexpected, and its reason."""
 
     name: str
     reason: str
@@ -49,7 +49,7 @@ class SplitRows:
 
     @property
     def bad(self) -> tuple[tuple[str, int, str], ...]:
-        """Each reason, how many rows it has, and the first of them in words."""
+        """Each reason, its number of rows, and the first of them in words."""
         firsts: dict[str, list[str]] = {}
         for note in self.report.first_bad:
             said = f"row {count(note.row)}"
@@ -92,7 +92,7 @@ class MeasuredPrompts:
 
 
 def read_measured(run: RunFiles) -> tuple[MeasuredPrompts, ...]:
-    """Prompts shortened and dropped while measuring, one entry per model; models not measured are left out."""
+    """Prompts shortened and dropped in evaluation, one entry per model; models that were not measured are left out."""
     homes = [("Base", run.folder.base), *((f"Tuned, {fold.name}", fold.folder.tuned) for fold in run.folds)]
     each = [(model, [origin.counts for origin in read_origins(home)]) for model, home in homes]
     return tuple(MeasuredPrompts(model=model, counts=reduce(add, counts)) for model, counts in each if counts)
@@ -100,7 +100,7 @@ def read_measured(run: RunFiles) -> tuple[MeasuredPrompts, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigLine:
-    """One setting with where its value came from."""
+    """One setting and the origin of its value."""
 
     key: str
     value: str
@@ -108,19 +108,19 @@ class ConfigLine:
 
     @property
     def is_default(self) -> bool:
-        """Whether nobody set it."""
+        """Whether it has its default."""
         return self.origin in ("", "default")
 
 
 def config_lines(run: RunFiles) -> Iterator[ConfigLine]:
-    """Every setting on a line of its own, dotted; None is "not set"."""
+    """Every setting on its own line, dotted; None is "not set"."""
     for key, value in flatten(run.config) if run.config else ():
         said = "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)
         yield ConfigLine(key=key, value=said, origin=run.origins.get(key, ""))
 
 
 def model_label(config: RunConfig | None) -> str:
-    """The model's name: a path or hub id, or what was built from scratch."""
+    """The model's name: a path or hub id, or a description of a model from scratch."""
     if config is None:
         return "not recorded"
     if config.model.scratch:
@@ -129,7 +129,7 @@ def model_label(config: RunConfig | None) -> str:
 
 
 def family_label(run: RunFiles) -> str:
-    """Decoder-only or encoder-decoder: as set, or as the tuned model's own config says."""
+    """Decoder-only or encoder-decoder, from the settings or the tuned model's config."""
     if run.config and run.config.family:
         return str(run.config.family)
     if run.model is not None:
@@ -141,7 +141,7 @@ def family_label(run: RunFiles) -> str:
 
 
 def key_facts(run: RunFiles) -> tuple[Fact, ...]:
-    """The strip under the headline."""
+    """The key facts under the headline."""
     counts = [fold.training.counts for fold in run.folds if fold.training]
     tokens = sum(one.input_tokens + one.target_tokens for one in counts)
     trained = sorted({len(fold.mixture.train) if fold.mixture else 0 for fold in run.folds})
@@ -167,13 +167,13 @@ def key_facts(run: RunFiles) -> tuple[Fact, ...]:
 
 
 def _steps(run: RunFiles) -> str:
-    """The steps that were taken; before that those that are planned at most."""
+    """The steps taken; before training, the largest planned number."""
     taken = sorted({fold.training.steps for fold in run.folds if fold.training})
     return _range(taken) if taken else count(run.config.training.steps if run.config else None)
 
 
 def _kept(run: RunFiles) -> str:
-    """Whose weights are the result, where dev rows of tasks trained on decided."""
+    """Which step's weights were kept, if dev rows of trained tasks decided."""
     steps = [fold.training.kept_step for fold in run.folds if fold.training and fold.training.kept_step is not None]
     return f"kept: {_range(sorted(steps))}, best on dev rows" if steps else ""
 
@@ -185,7 +185,7 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def matrix(folds: Sequence[FoldFiles]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """What each fold did with each cluster: (cluster, one (state, words) a fold)."""
+    """What each fold did with each cluster: (cluster, one (state, words) per fold)."""
     trained = [{c.name: len(c.tasks) for c in fold.mixture.tree.clusters} if fold.mixture else {} for fold in folds]
     held = [fold.mixture.held_out if fold.mixture else () for fold in folds]
     names = sorted({name for each in (*trained, *held) for name in each})

@@ -1,4 +1,4 @@
-"""One page over several runs: what each changed, all against the first, what it cost, and what was set differently."""
+"""One page over several runs: changes by tuning, comparison with the first, costs, and differing settings."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from flantune.runs.folder import short_names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRun:
-    """A run, and what it is called beside the others."""
+    """A run and its label among the others."""
 
     name: str
     files: RunFiles
 
     @property
     def verdict(self) -> Verdict | None:
-        """What tuning changed; None where it was not measured."""
+        """What tuning changed; None if it was not measured."""
         return self.files.results.verdict if self.files.results else None
 
     @property
     def difference(self) -> Difference | None:
-        """Tuned minus base over all clusters held out."""
+        """Tuned minus base over all held-out clusters."""
         return self.verdict.difference if self.verdict else None
 
     @property
@@ -53,9 +53,9 @@ class ReadRuns:
     """Several runs.
 
     Attributes:
-        compared: All tuned models on the rows that they share, the first run's first; None where that cannot be.
-        why_not: Why it cannot.
-        seeds: What the runs say together; None where they differ in more than their seed.
+        compared: All tuned models on their shared rows, the first run's first; None if that is impossible.
+        why_not: Why it is impossible.
+        seeds: The combined result of the runs; None if they differ in more than their seed.
     """
 
     runs: tuple[NamedRun, ...]
@@ -119,7 +119,7 @@ def render_runs(found: ReadRuns) -> str:
 
 
 def runs_plates(found: ReadRuns) -> tuple[Plate, ...]:
-    """The figures of several runs: each one's gain, its cost, and all against the first."""
+    """The figures of several runs: each one's gain, its cost, and the comparison with the first."""
     results = found.compared.results if found.compared else None
     unseen = [one for one in shown_tasks(results) if not one.exam.is_seen] if results else []
     return (*_own(found.runs), *(plates(results, unseen) if results else ()))
@@ -166,12 +166,12 @@ def _own(runs: Sequence[NamedRun]) -> Iterator[Plate]:
                 f"The same differences, with {level(first)} intervals over rows, against the tokens that each run was "
                 "trained on, over all its folds. Hollow: the interval includes zero, so no gain was shown."
             ),
-            views=(View("", cost_figure(costs, than="the base model")),),
+            views=(View("", cost_figure(costs)),),
         )
 
 
 def runs_table(found: ReadRuns) -> Table:
-    """Each run: what it is, what it changed and what that took."""
+    """Each run: its description, change and cost."""
     columns = (
         words("Run"),
         words("Model"),
@@ -208,7 +208,7 @@ def _run_cells(run: NamedRun) -> Iterator[Cell]:
 
 
 def settings_table(runs: Sequence[NamedRun]) -> Table:
-    """The settings in which the runs differ, a column a run."""
+    """The settings in which the runs differ, one column per run."""
     each = [{one.key: one.value for one in run_details.config_lines(run.files)} for run in runs]
     keys = dict.fromkeys(key for lines in each for key in lines)
     rows = tuple(
@@ -221,7 +221,7 @@ def settings_table(runs: Sequence[NamedRun]) -> Table:
 
 
 def _seeds(runs: Sequence[NamedRun]) -> SeedSummary | None:
-    """What the runs say together, where they differ in nothing but their seed and were all measured."""
+    """The combined result of the runs, if they differ only in their seed and were all measured."""
     unlike = {row[0].text for row in settings_table(runs).rows}
     results = [run.files.results for run in runs if run.files.results]
     if unlike != {"seed"} or len(results) < len(runs):
@@ -233,7 +233,7 @@ def _seeds(runs: Sequence[NamedRun]) -> SeedSummary | None:
 
 
 def seeds_table(found: SeedSummary) -> Table:
-    """What tuning changed over the seeds, of scores as they are: the whole, clusters, tasks."""
+    """What tuning changed in raw scores over the seeds: in total, per cluster and per task."""
     columns = (
         words("Measured"),
         words("Exemplars"),
@@ -264,7 +264,7 @@ def _tone(low: float, high: float) -> str:
 
 
 def _training(runs: Sequence[NamedRun]) -> Iterator[tuple[str, list[object]]]:
-    """The loss of every fold of every run, on one vertical axis."""
+    """The loss of every fold of every run, on a common vertical axis."""
     limits = curves.shared_limits([fold.metrics for run in runs for fold in run.files.folds])
     for run in runs:
         for fold in run.files.folds:

@@ -1,4 +1,4 @@
-"""Single prompts of a run, chosen by what became of them: for a reader who looks for a model's mistakes."""
+"""Single prompts of a run, chosen by outcome, for finding a model's mistakes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from flantune.types import Sample
 
 Outcome = Literal["fixed", "broken", "right", "wrong"]
-"""What tuning did to an answer: wrong → right, right → wrong, right in both models, wrong in both."""
+"""How tuning changed an answer: wrong → right, right → wrong, right in both models, wrong in both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownAnswer:
-    """What one model answered.
+    """One model's answer.
 
     Attributes:
-        text: The option it found likeliest, or what it wrote.
-        read_as: What was graded, where that is not the whole text; None where nothing was found in it.
-        is_right: By the headline metric.
+        text: The option it ranked first, or its generated text.
+        read_as: The graded part, if not the whole text; None if no answer was found in it.
+        is_right: Right by the headline metric.
     """
 
     model: str
@@ -43,13 +43,13 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSample:
-    """One prompt and what every model made of it.
+    """One prompt and every model's answer.
 
     Attributes:
-        fold: The fold whose tuned model was asked.
+        fold: The tuned model's fold.
         row: Number of the row in its source split.
-        shots: Exemplars before it.
-        right: What counts as right, the first that which is trained on.
+        shots: Number of exemplars before it.
+        right: Accepted answers; the first is the one used in training.
     """
 
     task: str
@@ -65,7 +65,7 @@ class ShownSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleList:
-    """Some prompts, and how many there are of each outcome."""
+    """Some prompts, and the total for each outcome."""
 
     samples: tuple[ShownSample, ...]
     totals: dict[Outcome, int]
@@ -80,15 +80,15 @@ def list_samples(
     outcomes: Sequence[Outcome] = (),
     count: int = 5,
 ) -> SampleList:
-    """Some prompts of a run's tasks, in an order that a hash fixes: the same ones every time.
+    """Some prompts of a run's tasks, in an order fixed by a hash: the same ones every time.
 
     Args:
-        asked: What was asked, task by task.
-        task: Of this task alone.
-        template: Asked by this template alone.
-        shots: With so many exemplars alone.
-        outcomes: With one of these outcomes; none: all.
-        count: The most to show.
+        asked: The prompts of each task.
+        task: Only this task.
+        template: Only this template.
+        shots: Only this number of exemplars.
+        outcomes: Only these outcomes; empty: all.
+        count: Largest number to show.
 
     Raises:
         EvaluationError: No such task or template was measured.
@@ -124,7 +124,7 @@ def _outcomes(asked: Asked) -> dict[Key, Outcome]:
 
 
 def _shown(asked: Sequence[Asked], wanted: Sequence[tuple[int, int, Key, Outcome]]) -> Iterator[ShownSample]:
-    """The chosen prompts, in their order; of each task only these are held in memory."""
+    """The chosen prompts, in their order; only these are kept in memory."""
     of_task: dict[int, list[dict[Key, Sample]]] = {}
     for number in {one[1] for one in wanted}:
         keys = {key for _, place, key, _ in wanted if place == number}

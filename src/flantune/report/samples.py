@@ -1,4 +1,4 @@
-"""The single prompts a reader can look at: every model's answer side by side and how it was read, a bounded number."""
+"""Single prompts to browse: every model's answer side by side and how it was read, up to a limit."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from flantune.runs.files import RunFiles
 from flantune.types import Kind, Sample
 
 MOST_ROWS = 60
-"""Rows embedded of one task, template and number of exemplars."""
+"""Largest number of embedded rows per task, template and number of exemplars."""
 MOST_TEMPLATES = 2
-"""Templates embedded of one task: the one the last model is best with and the one it is worst with."""
+"""Number of embedded templates per task: the last model's best and worst."""
 MOST_CHARACTERS = 6_000
-"""Longest text embedded whole; of a longer one the middle is left out, and that is said."""
+"""Longest text embedded whole; a longer one lacks its middle, with a note."""
 BUDGET = 1_900_000
-"""Bytes of JSON that all embedded samples may take together."""
+"""Largest size of all embedded samples, in bytes of JSON."""
 OF_TWO = ("fixed", "broken", "right", "wrong")
-"""Outcomes of two models: wrong → right, right → wrong, right in both, wrong in both; in this turn they are shown."""
+"""Outcomes of two models, in display order: wrong → right, right → wrong, right in both, wrong in both."""
 OF_MANY = ("mixed", "wrong", "right")
 """Outcomes of one model, or of more than two: right for some, for none, for all."""
 
@@ -45,14 +45,14 @@ Key = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every model was asked, and how an answer is graded.
+    """The prompts of a task, and how answers are graded.
 
     Attributes:
         name: The task, or benchmark and part.
-        fold: The fold whose tuned model was asked; empty in an evaluation.
+        fold: The tuned model's fold; empty in an evaluation.
         paths: Model → its file of samples.
         grader: What counts as right.
-        templates: Those to show; empty: the first ones.
+        templates: Templates to show; empty: the first ones.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Browser:
-    """What the page's sample browser shows.
+    """Contents of the page's sample browser.
 
     Attributes:
         groups: One JSON object per task and fold: see ``_group``.
-        shown: Samples embedded.
-        total: Samples on disk.
+        shown: Number of embedded samples.
+        total: Number of samples on disk.
     """
 
     groups: tuple[Mapping[str, Any], ...] = ()
@@ -82,7 +82,7 @@ class Browser:
 
 
 def script_json(value: object) -> Markup:
-    r"""JSON whose text can end no element and start no tag or entity: everything HTML could read is escaped.
+    r"""JSON that cannot end an element or start a tag or entity: everything with a meaning in HTML is escaped.
 
     >>> script_json({"text": "</script><b>&"})
     Markup('{"text":"\\u003c/script\\u003e\\u003cb\\u003e\\u0026"}')
@@ -93,11 +93,11 @@ def script_json(value: object) -> Markup:
     return Markup(written.encode("utf-8", "replace").decode("utf-8"))
 
 
-# --- what there is to show ------------------------------------------------------------------------------------------
+# --- available samples ------------------------------------------------------------------------------------------
 
 
 def asked_in_run(run: RunFiles) -> list[Asked]:
-    """Every task of every fold whose tuned model has samples, as the results say they were scored."""
+    """Every task of every fold whose tuned model has samples, with the scoring recorded in the results."""
     results, base = run.results, run.folder.base
     return [
         asked_task(
@@ -112,7 +112,7 @@ def asked_in_run(run: RunFiles) -> list[Asked]:
 
 
 def asked_task(name: str, paths: Mapping[str, Path], results: Results | None, *, fold: str = "") -> Asked:
-    """A task as its results say it was graded; before it was scored by what is right at all."""
+    """A task with the grading recorded in its results; without results, graded as right or wrong."""
     tasks = results.tasks if results else ()
     scored = next((one for one in tasks if one.name == name and one.fold == fold), None)
     if results is None or scored is None:
@@ -125,7 +125,7 @@ def asked_task(name: str, paths: Mapping[str, Path], results: Results | None, *,
 
 
 def asked_exam(exam: Exam, paths: Mapping[str, Path], results: Results) -> Asked:
-    """An exam as it was asked."""
+    """An exam's prompts and grading."""
     scored = next((one for one in results.tasks if not exam.score and one.name == exam.name), None)
     templates = _wanted_templates(scored) if scored else ()
     return Asked(name=exam.key, paths=paths, grader=exam.grader, templates=templates)
@@ -134,7 +134,7 @@ def asked_exam(exam: Exam, paths: Mapping[str, Path], results: Results) -> Asked
 def metric_grader(
     kind: Kind, metric: str, normalization: Normalization, *, answer_parsing: str = "none"
 ) -> MetricGrader:
-    """Grades by a task's headline metric; one that is not known is taken for whether all is right."""
+    """Grades by a task's headline metric; an unknown one counts as right or wrong."""
     try:
         columns = columns_of(kind, (metric,), normalization=normalization)
     except EvaluationError:
@@ -146,8 +146,8 @@ def metric_grader(
 def is_right(sample: Sample, grader: Grader) -> bool:
     """Whether a sample counts as right by the headline metric.
 
-    The metric gives at least half of what it can give to this one answer; a right-or-wrong metric all of it. An option
-    ranked under a metric that is not a mean over answers, such as MCC, is right when it is the gold one.
+    The metric gives the answer at least half of its maximum, or all of it for a right-or-wrong metric. A ranked option
+    under a metric that is not a mean over answers, such as MCC, is right if it is the gold one.
 
     >>> from dataclasses import replace
     >>> asked = Sample(task="t", split="test", row=0, template="a", shots=0, inputs="…")
@@ -173,18 +173,18 @@ def _wanted_templates(scored: ExamResult) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names[:1], *names[-1:]]))[:MOST_TEMPLATES]
 
 
-# --- what is shown of it --------------------------------------------------------------------------------------------
+# --- shown samples --------------------------------------------------------------------------------------------
 
 
 def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET) -> Browser:
-    """Picks the samples that the page carries, the same ones every time.
+    """Chooses the samples that the page contains, the same ones every time.
 
-    Everything that was asked gets the same share of the budget; what one leaves unused goes to those after it.
+    Every task gets the same share of the budget; an unused rest goes to the following ones.
 
     Args:
         asked: Tasks and parts of benchmarks.
-        root: What paths are told from.
-        budget: Bytes of JSON in all.
+        root: Folder to which paths are relative.
+        budget: Total bytes of JSON.
     """
     groups: list[Mapping[str, Any]] = []
     shown = total = 0
@@ -199,7 +199,7 @@ def collect_samples(asked: Sequence[Asked], *, root: Path, budget: int = BUDGET)
 
 
 def _group(asked: Asked, *, root: Path, budget: int) -> dict[str, Any] | None:
-    """The embedded part of one task's samples, or None where no prompt was asked of all models."""
+    """The embedded part of one task's samples, or None if no prompt was given to all models."""
     right = [
         {key_of(one): is_right(one, asked.grader) for one in measured_samples(path)} for path in asked.paths.values()
     ]
@@ -230,7 +230,7 @@ def _outcomes(models: int) -> tuple[str, ...]:
 
 
 def outcome_of(right: Sequence[bool]) -> str:
-    """What became of a prompt, by whether each model was right: see ``OF_TWO`` and ``OF_MANY``."""
+    """A prompt's outcome, from whether each model was right: see ``OF_TWO`` and ``OF_MANY``."""
     if all(right) or not any(right):
         return "right" if right[0] else "wrong"
     if len(right) == 2:
@@ -239,7 +239,7 @@ def outcome_of(right: Sequence[bool]) -> str:
 
 
 def _choose(keys: Sequence[Key], outcome: Mapping[Key, str], *, models: int) -> list[Key]:
-    """At most ``MOST_ROWS`` of each template and shots, the outcomes in turn, in an order fixed by a hash."""
+    """At most ``MOST_ROWS`` per template and shots, alternating between outcomes, in an order fixed by a hash."""
     chosen: list[tuple[int, int, Key]] = []
     for template, shots in sorted({(key[1], key[2]) for key in keys}):
         ours = sorted((k for k in keys if k[1:] == (template, shots)), key=lambda k: zlib.crc32(f"{k[0]}".encode()))
@@ -250,7 +250,7 @@ def _choose(keys: Sequence[Key], outcome: Mapping[Key, str], *, models: int) -> 
 
 
 def shared_beginning(texts: Sequence[str]) -> str:
-    r"""What all texts start with, up to the end of a paragraph; nothing of a single one.
+    r"""The shared start of all texts, up to the end of a paragraph; empty for a single text.
 
     >>> shared_beginning(["Q: 1\n\nQ: 2", "Q: 1\n\nQ: 3"])
     'Q: 1\n\n'
@@ -263,24 +263,24 @@ def shared_beginning(texts: Sequence[str]) -> str:
 
 
 def measured_samples(path: Path) -> Iterator[Sample]:
-    """The samples of a file's test rows, one at a time; none where nothing was measured."""
+    """The samples of a file's test rows, one at a time; none if nothing was measured."""
     if path.exists():
         yield from (sample for sample in read_samples(path) if sample.split == "test")
 
 
 def read_chosen(path: Path, keys: Iterable[Key]) -> dict[Key, Sample]:
-    """The samples of some keys: the others are not held in memory."""
+    """The samples with the given keys; the others are not kept in memory."""
     wanted = set(keys)
     return {key: sample for sample in measured_samples(path) if (key := key_of(sample)) in wanted}
 
 
 def key_of(sample: Sample) -> Key:
-    """What tells the samples of a task apart."""
+    """The key of a sample within its task."""
     return sample.row, sample.template, sample.shots
 
 
 def _fit(rows: Iterable[dict[str, Any]], *, budget: int) -> list[dict[str, Any]]:
-    """Rows until their JSON is larger than the budget; always at least one."""
+    """Rows whose JSON fits the budget; always at least one."""
     fitting: list[dict[str, Any]] = []
     for row in rows:
         budget -= _json_bytes(row)
@@ -338,7 +338,7 @@ def probabilities(scores: Sequence[float]) -> list[float]:
 
 
 def _cut(text: str) -> str:
-    """The text, or its two ends and how much is missing between them."""
+    """The text, or its two ends and the length of the omitted middle."""
     if len(text) <= MOST_CHARACTERS:
         return text
     half = MOST_CHARACTERS // 2

@@ -1,4 +1,4 @@
-"""The tables of scores and differences: a line for each later model beside the first, so one line per task of a run."""
+"""The tables of scores and differences: one line for each later model paired with the first."""
 
 from __future__ import annotations
 
@@ -58,22 +58,25 @@ def level(results: Results) -> str:
 
 
 def clear(results: Results) -> str:
-    """Up to which rate of false discovery a change counts as clear among its like: "q ≤ 0.05"."""
+    """The false discovery rate up to which a change counts as clear among similar ones: "q ≤ 0.05"."""
     return f"q ≤ {1.0 - results.confidence:.3g}"
 
 
 def headings(results: Results) -> tuple[str, str]:
-    """The heads of two columns: the first model, and the later one, whose name has a column where there are several."""
+    """The headings of two columns: the first model, and the later one, named in its own column if there are several."""
     first, *later = results.names
     return heading(first, results), heading(later[0], results) if len(later) == 1 else "Score"
 
 
-def compared_columns(results: Results, *, what: str = "Mean over templates") -> tuple[Column, ...]:
+_MEAN = "Mean over templates, in points"
+
+
+def compared_columns(results: Results) -> tuple[Column, ...]:
     """Two models' scores, their difference, its interval and its p-value."""
     first, second = headings(results)
     return (
-        Column(first, help=f"{what}, in points", brief=first.lower() if results.kind == "run" else first),
-        Column(second, help=f"{what}, in points", brief=second.lower() if second in ("Tuned", "Score") else second),
+        Column(first, help=_MEAN, brief=first.lower() if results.kind == "run" else first),
+        Column(second, help=_MEAN, brief=second.lower() if second in ("Tuned", "Score") else second),
         Column(
             "Difference",
             help=f"Against {results.names[0]}, in points, paired over the same rows, templates and exemplars",
@@ -103,12 +106,12 @@ def lines(results: Results, tasks: Iterable[ShownTask]) -> Iterator[tuple[tuple[
 
 
 def slim(table: Table) -> Table:
-    """The table without what says nothing here."""
+    """The table without uninformative columns."""
     return trimmed(table, "Exemplars", "Model")
 
 
 def overall_table(results: Results) -> Table:
-    """The whole in one line for every measure, number of exemplars and later model."""
+    """The total in one line for every measure, number of exemplars and later model."""
     rows = tuple(
         (
             word(measure.replace("_", " ")),
@@ -149,7 +152,7 @@ def cluster_table(results: Results) -> Table:
 
 
 def brief_cluster_table(results: Results) -> Table:
-    """Clusters and their mean for a terminal, the whole last."""
+    """Clusters and their mean for a terminal, with the total last."""
     clusters = [(row, sides) for sides in sides_of(results) for row in compared_clusters(results, sides)]
     overall = [(row, sides) for sides in sides_of(results) for row in compared_overall(results, sides)]
     table = Table(
@@ -199,7 +202,7 @@ def _cluster_cells(row: ComparedPair, sides: Sides) -> tuple[Cell, ...]:
 def task_table(
     results: Results, tasks: Sequence[ShownTask], *, name: str = "table-tasks", what: str = "Tasks"
 ) -> Table:
-    """Means of every task and how the models differ."""
+    """Means of every task and the models' differences."""
     rows = tuple(
         (
             start[0],
@@ -257,7 +260,7 @@ _TESTS = (
 
 
 def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """Three ways to ask whether later models differ from the first: on tasks, benchmarks and averages of these."""
+    """Three tests of whether later models differ from the first: on tasks, benchmarks and averages of these."""
     found: list[tuple[str, str, int | None, int | None, dict[str, PairedDifference]]] = [
         (one.label, one.exam.metric, one.exam.shots, one.exam.groups, one.exam.differences) for one in tasks
     ]
@@ -280,7 +283,7 @@ def difference_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 
 def part_difference_table(results: Results, name: str, parts: Sequence[ExamResult]) -> Table:
-    """The same for each part of a benchmark."""
+    """Likewise for each part of a benchmark."""
     rows = tuple(
         (
             word(part.name),

@@ -1,4 +1,4 @@
-"""What a page, a card and a terminal say in sentences: the headline, and what to know about the numbers."""
+"""Sentences for pages, cards and terminals: the headline, and notes on the numbers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ NOT_REPORTABLE = "Not reportable: "
 
 
 def headline(results: Results | None) -> str:
-    """The verdict on the first later model, or a sentence that says that there is none."""
+    """The verdict on the first later model, or a sentence that there is none."""
     if results is None or results.verdict is None:
         return "This run has no verdict: it was not measured, or evaluation did not finish."
     return verdict_sentence(results.verdict)
 
 
 def verdict_sentence(verdict: Verdict) -> str:
-    """What a model did on tasks never seen, in one sentence with its interval."""
+    """A model's result on unseen tasks, in one sentence with its interval."""
     return typeset(verdict.text)
 
 
 def note_sentences(verdict: Verdict) -> tuple[str, ...]:
-    """Where a preference for an answer moved or hid the score, and which model collapsed; a sentence or two each."""
+    """Notes on scores affected by a preference for an answer, and on collapsed models; a sentence or two each."""
     return tuple(map(typeset, verdict.notes))
 
 
 def chance_sentence(results: Results, model: str, verdict: Verdict) -> str:
-    """A warning when a score does not rise above guessing; empty when it does or chance is unknown."""
+    """A warning if a score is not above guessing; empty if it is or chance is unknown."""
     if verdict.chance is None or verdict.first is None or verdict.second is None:
         return ""
     if verdict.second <= verdict.chance:
@@ -48,7 +48,7 @@ def _who(model: str, results: Results) -> str:
 
 
 def metric_notes(results: Results) -> list[tuple[str, list[str]]]:
-    """What a reader of the scores should know, each note once, and the tasks and parts that it is on."""
+    """Notes for readers of the scores, each once, with its tasks and parts."""
     found: dict[str, list[str]] = {}
     for name, notes in _notes(results):
         for note in notes:
@@ -66,7 +66,7 @@ def _notes(results: Results) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def warnings(results: Results) -> list[str]:
-    """Why the numbers of an evaluation cannot be compared with anyone else's, one sentence each."""
+    """Why an evaluation's numbers cannot be compared with others', one sentence each."""
     if results.kind == "run":
         return []
     found = []
@@ -93,7 +93,7 @@ def seen_reasons(results: Results) -> Iterator[tuple[str, str, tuple[str, ...]]]
 
 
 def coded(text: str) -> Markup:
-    """A sentence for a page: what comes between backticks is set as code.
+    """A sentence as HTML: text between backticks becomes code.
 
     >>> coded("`--seeds 3` covers <more>")
     Markup('<code>--seeds 3</code> covers &lt;more&gt;')
@@ -103,5 +103,5 @@ def coded(text: str) -> Markup:
 
 
 def typeset(text: str) -> str:
-    """Minus signs in place of hyphens before numbers."""
+    """Minus signs instead of hyphens before numbers."""
     return re.sub(r"(?<=[\s(])-(?=\d)", MINUS, text)

@@ -1,4 +1,4 @@
-"""The models of some results, and each thing measured as a figure or table compares two of them."""
+"""Pairs of models in some results, and their comparison on each measured task, cluster or benchmark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flantune.evaluation.statistics.means import false_discovery_rates
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Two models side by side; with a single model there is no second."""
+    """Two models side by side; no second one if there is a single model."""
 
     first: str
     second: str | None
@@ -26,26 +26,26 @@ class Sides:
 
 
 def sides_of(results: Results) -> tuple[Sides, ...]:
-    """Each later model beside the first."""
+    """Each later model paired with the first."""
     first, *later = results.names
     return tuple(Sides(first, name) for name in later) or (Sides(first, None),)
 
 
 def heading(name: str, results: Results) -> str:
-    """A model as the head of a column; those of a run are words, all others are names."""
+    """A model as a column's heading; a run's models are called by words, all others by name."""
     return name.capitalize() if results.kind == "run" else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedPair:
-    """Two models' scores on one thing that was measured, and their difference.
+    """Two models' scores on one measured task, cluster or benchmark, and their difference.
 
     Attributes:
-        name: What was measured, with the fold where several folds measured it.
-        chance: What guessing scores; None where that says nothing.
-        clean: Both without what a model was trained on; None where nobody looked.
-        q: The difference's rate of false discovery among its like; None where it stands alone.
-        direction: What the difference says, among its like.
+        name: What was measured, with the fold if several folds measured it.
+        chance: The score of guessing; None if it is not meaningful.
+        clean: Scores without rows that a model was trained on; None if that was not checked.
+        q: The difference's false discovery rate among similar ones; None if there are no others.
+        direction: The direction of the difference, among similar ones.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ComparedPair:
     direction: Direction = "undecided"
 
     def of(self, place: int) -> Estimate | None:
-        """The score of one of the two, by its place."""
+        """The score of one of the two, by index."""
         return self.second if place else self.first
 
 
@@ -87,7 +87,7 @@ def compared_task(results: Results, task: ShownTask, sides: Sides) -> ComparedPa
 def compared_means(
     name: str, shots: int, means: Means, sides: Sides, *, measure: Measure = "raw"
 ) -> ComparedPair | None:
-    """Two models' means in one measure; None where it is not defined."""
+    """Two models' means in one measure; None if it is not defined."""
     found = means.of(measure)
     if found is None:
         return None
@@ -107,7 +107,7 @@ def compared_means(
 
 
 def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
-    """Two models on every cluster that a measure is defined for, the largest change of the raw score first."""
+    """Two models on every cluster for which a measure is defined, the largest change of the raw score first."""
     labels = list(labeled([(one.cluster, one.fold) for one in results.clusters]))
     changes = [one.raw.differences for one in results.clusters]
     order = _order(results, labels, [one.shots for one in results.clusters], changes)
@@ -119,7 +119,7 @@ def compared_clusters(results: Results, sides: Sides, *, measure: Measure = "raw
 
 
 def _rated(pairs: Sequence[ComparedPair], *, confidence: float) -> list[ComparedPair]:
-    """The same, each with its rate of false discovery among those with as many exemplars."""
+    """The pairs, each with its false discovery rate among those with the same number of exemplars."""
     rates: dict[tuple[str, int], float] = {}
     for shots in {one.shots for one in pairs}:
         alike = [(one, one.difference) for one in pairs if one.shots == shots]
@@ -136,13 +136,13 @@ def _rated(pairs: Sequence[ComparedPair], *, confidence: float) -> list[Compared
 
 
 def compared_overall(results: Results, sides: Sides, *, measure: Measure = "raw") -> list[ComparedPair]:
-    """Two models on all clusters together, an entry a number of exemplars."""
+    """Two models on all clusters together, one entry per number of exemplars."""
     each = [compared_means(ALL_CLUSTERS, one.shots, one, sides, measure=measure) for one in results.overall]
     return [one for one in each if one is not None]
 
 
 def labeled(names: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Names, each with its fold where several folds have it.
+    """Names, each with its fold if several folds have it.
 
     >>> list(labeled([("rte", "a"), ("cb", "a"), ("rte", "b")]))
     ['rte (a)', 'cb', 'rte (b)']
@@ -155,14 +155,14 @@ def labeled(names: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class ShownTask:
-    """A task as a page shows it: under its label."""
+    """A task with its label on the page."""
 
     label: str
     exam: ExamResult
 
 
 def shown_tasks(results: Results) -> tuple[ShownTask, ...]:
-    """All tasks with their labels, the largest change first; in an evaluation those that a model was taught say so."""
+    """All tasks with their labels, the largest change first; in an evaluation, tasks trained on are marked."""
     labels = list(labeled([(one.name, one.fold) for one in results.tasks]))
     changes = [one.differences for one in results.tasks]
     shown = [
@@ -175,9 +175,9 @@ def shown_tasks(results: Results) -> tuple[ShownTask, ...]:
 def _order(
     results: Results, names: Sequence[str], shots: Sequence[int], changes: Sequence[Mapping[str, Difference]]
 ) -> list[int]:
-    """The one order of all tables and figures: places, by exemplars, then by what the first later model changed.
+    """The common order of all tables and figures: ranks, by exemplars, then by the first later model's change.
 
-    Its change with the headline's exemplars counts, so that every number of exemplars has the same order.
+    The change with the headline's number of exemplars counts, so that the order is the same for every number.
     """
     later = results.names[1] if len(results.names) > 1 else ""
     sizes: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The tables of skill apart from a preference for an answer: of tasks, benchmarks and clusters."""
+"""The tables of skill separated from a preference for an answer: for tasks, benchmarks and clusters."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _Ends = tuple[Estimate | None, Estimate | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ranked:
-    """Something whose options were ranked, as two models did on it.
+    """A task, benchmark or cluster with ranked options, and two models' results.
 
     Attributes:
-        raw: The paired difference, in which those of skill are; None where there is one model alone.
-        not_defined: Why a discrimination is not defined; empty where it is.
-        collapsed: Which of the models gave one answer nearly always, of several parts on how many.
+        raw: The paired difference, which includes those of skill; None for a single model.
+        not_defined: Why a discrimination is not defined; empty if it is.
+        collapsed: Which models nearly always gave one answer; with several parts, on how many.
     """
 
     name: str
@@ -60,7 +60,7 @@ class _Ranked:
 
     @property
     def skill(self) -> SkillDifference:
-        """The paired differences of skill, as far as there are any."""
+        """The paired differences of skill, if any."""
         return (self.raw.skill if self.raw else None) or _NO_SKILL
 
 
@@ -118,7 +118,7 @@ def _columns(results: Results) -> tuple[Column, ...]:
     brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
     area = "Discrimination: area under the ROC curve, mean over templates; 50 is guessing"
     calibrated = "Accuracy after batch calibration, mean over templates; a strong preference affects it"
-    # A run's table has a title that says which of the two comes first.
+    # The title of a run's table says which of the two comes first.
     ranks, rights = ("", "") if results.kind == "run" else ("discr. ", "calibr. ")
     return (
         Column(f"Discr. {brief[0]}", help=area, brief=f"{ranks}{brief[0]}"),
@@ -140,10 +140,10 @@ _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
 
 def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """How models differ in discrimination and calibrated accuracy, beside the raw difference."""
+    """How models differ in discrimination and calibrated accuracy, next to the raw difference."""
 
     def collapsed(one: _Ranked) -> Cell:
-        said = "" if results.kind == "run" else one.collapsed  # a run's page has it in the table of answers
+        said = "" if results.kind == "run" else one.collapsed  # on a run's page it is in the table of answers
         return Cell(said, said, "worse")
 
     rows = tuple(
@@ -172,24 +172,24 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
 
 
 def _told(difference: Difference | None, rate: float | None, results: Results) -> tuple[Cell, Cell]:
-    """A difference and its interval, in the color of what it says among all that was looked at."""
+    """A difference and its interval, colored by its direction among all comparisons."""
     if difference is None:
         return change(None)
     return change(difference, clear_direction(difference, rate, confidence=results.confidence))
 
 
 def skill_cluster_table(results: Results) -> Table:
-    """The same for every cluster and for the whole; raw scores are those of all its tasks."""
+    """Likewise for every cluster and in total; raw scores are those of all its tasks."""
     caption = f"Skill by cluster: mean over the ranked tasks that have it. Points; intervals at {level(results)}."
     return slim(_clusters(results, caption=caption))
 
 
 def brief_skill_cluster_table(results: Results) -> Table:
-    """The same for a terminal: the whole last."""
+    """Likewise for a terminal, with the total last."""
     table = _clusters(results, caption="")
     rows = tuple(sorted(table.rows, key=lambda row: row[0].text == ALL_CLUSTERS))
     strong = frozenset(at for at, row in enumerate(rows) if row[0].text == ALL_CLUSTERS)
-    # The table of clusters above it says once what is the same of all rows.
+    # The table of clusters above states once what is the same in all rows.
     title = "skill apart from preference: discrimination, then calibrated accuracy"
     return replace(slim(replace(table, rows=rows)), title=title, strong=strong)
 
@@ -222,13 +222,13 @@ def _cluster_rows(results: Results, sides: Sides) -> Iterator[tuple[Cell, ...]]:
 
 
 def _means(results: Results, sides: Sides, measure: Measure) -> dict[tuple[str, int], ComparedPair]:
-    """Clusters, then the whole, by name and number of exemplars."""
+    """Clusters, then the total, by name and number of exemplars."""
     clusters = compared_clusters(results, sides, measure=measure)
     return {(one.name, one.shots): one for one in (*clusters, *compared_overall(results, sides, measure=measure))}
 
 
 def answer_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """What each model answers most often, beside how often that is right; of benchmarks where a model collapsed."""
+    """Each model's most frequent answer, and how often it is right; for benchmarks, only if a model collapsed."""
     rows = [
         (*_start(one.label, one.exam.shots, model, place), *_answer(scores.skill.answers))
         for one in tasks
@@ -255,7 +255,7 @@ def _answer(answers: CommonestAnswer) -> tuple[Cell, ...]:
 
 
 def _collapse(benchmark: BenchmarkResult, model: str) -> tuple[Cell, ...]:
-    """A benchmark of one part says what a task says; one of several, on how many the model gave one answer."""
+    """For a benchmark of one part, as for a task; otherwise on how many parts the model gave one answer."""
     alone = benchmark.parts[0].scores[model].skill if len(benchmark.parts) == 1 else None
     if alone is not None:
         return _answer(alone.answers)

@@ -1,4 +1,4 @@
-"""The page of a study: its question, answer and figure, every number, and whether it was run as written down."""
+"""The page of a study: its question, answer and figure, every number, and whether it was run as planned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flantune.studies.outcome import StudyOutcome
 
 
 def write_study_page(root: Path) -> Path:
-    """Writes ``report.html`` into a study's folder, from its outcome alone, and returns its path.
+    """Writes ``report.html`` into a study's folder, using only its outcome, and returns its path.
 
     Raises:
         FlantuneError: There is no outcome, it is damaged, or the page cannot be written.

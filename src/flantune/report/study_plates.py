@@ -1,4 +1,4 @@
-"""The figures of a study with their captions: its own, the differences, task by task, the wording, what a gain cost."""
+"""The figures of a study with captions: its main one, differences, single tasks, wording, and the cost of gains."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from flantune.report.plates import Plate, View
 from flantune.studies.outcome import ArmOutcome, StudyOutcome, TaskOutcome
 
 MOST_VIEWS = 12
-"""A page can switch between so many views of a figure; the tables have all."""
+"""Largest number of views of a figure on a page; the tables have all."""
 
 
 def study_plates(outcome: StudyOutcome) -> tuple[Plate, ...]:
-    """The figures of a study, the one that answers its question first."""
+    """The figures of a study, first the one that answers its question."""
     found = (
         _answer(outcome),
         _differences(outcome) if outcome.figure != "forest" else None,
@@ -37,13 +37,13 @@ def study_plates(outcome: StudyOutcome) -> tuple[Plate, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """One way to draw what a study found.
+    """One way to draw a study's results.
 
     Attributes:
-        draw: Draws it.
-        says: What its marks are, for the caption.
-        grays: How it shows what the paper reports; empty: not at all.
-        has_seeds: It shows single seeds as small dots.
+        draw: Draws the figure.
+        says: Description of its marks, for the caption.
+        grays: How it shows the paper's numbers; empty: not at all.
+        has_seeds: Whether it shows single seeds as small dots.
     """
 
     draw: Callable[[StudyOutcome], Markup]
@@ -65,7 +65,7 @@ def _answer(outcome: StudyOutcome) -> Plate:
 
 
 def _over(outcome: StudyOutcome, *, has_dots: bool = True) -> str:
-    """What was measured, in numbers, and what the intervals cover."""
+    """How much was measured, and what the intervals cover."""
     seeds = {len(arm.seeds) for arm in outcome.arms if arm.score}
     level = f"{outcome.confidence * 100:g}% intervals"
     several = max(seeds, default=0) > 1
@@ -138,7 +138,7 @@ def _minus(outcome: StudyOutcome) -> str:
 
 
 def _tasks(outcome: StudyOutcome) -> Plate | None:
-    """Every task's paired difference, a view an arm."""
+    """Every task's paired difference, one view per arm."""
     each = [(arm, _with_difference(arm.tasks)) for arm in outcome.arms]
     drawn = [(arm, tasks) for arm, tasks in each if len(tasks) > 1][:MOST_VIEWS]
     if not drawn:
@@ -195,7 +195,7 @@ def _wording(outcome: StudyOutcome) -> Plate | None:
 
 
 def _cost(outcome: StudyOutcome) -> Plate | None:
-    """What was gained on the untuned model, and for what; between two tuned arms a price would be that of neither."""
+    """The gain over the untuned model and its cost; between two tuned arms, a cost would belong to neither."""
     points = [
         CostPoint(name=arm.name, tokens=arm.cost.tokens, difference=arm.difference)
         for arm in outcome.arms
@@ -210,7 +210,7 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
             "Arm minus its base model against real tokens trained on, over all folds of a run, mean over seeds. Hollow:"
             f" the interval includes zero, so no gain was shown. {_over(outcome, has_dots=False)}"
         ),
-        views=(View("", cost_figure(points, than="the base model")),),
+        views=(View("", cost_figure(points)),),
     )
 
 
@@ -235,4 +235,4 @@ FORMS: Mapping[str, Form] = {
         says="Paired differences. Filled: the interval excludes zero. Hollow: it does not.",
     ),
 }
-"""What a study may call its figure → how that is drawn."""
+"""Name of a figure in a study → how it is drawn."""

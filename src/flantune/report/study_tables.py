@@ -26,7 +26,7 @@ from flantune.studies.outcome import ArmOutcome, SeedDifference, StudyOutcome, T
 
 
 def arms_table(outcome: StudyOutcome) -> Table:
-    """Every arm: its score, what it is paired with, the difference, and what its training took."""
+    """Every arm: its score, the arm it is paired with, the difference, and the cost of its training."""
     level = f"{outcome.confidence * 100:g}%"
     counts_rows = any(arm.labeled_rows is not None for arm in outcome.arms)
     columns = (
@@ -126,7 +126,7 @@ def _task(task: TaskOutcome, arm: ArmOutcome) -> Iterator[Cell]:
 
 
 def clusters_table(outcome: StudyOutcome) -> Table:
-    """What tuning changed in each cluster, in three measures, against the base model of the same runs."""
+    """What tuning changed in each cluster, in three measures, relative to the base model of the same runs."""
     columns = (
         words("Arm"),
         words("Cluster"),

@@ -1,4 +1,4 @@
-"""A table as a value: what is shown, sorted by and copied; pages and terminals show the same ones."""
+"""A table as a value: shown texts, sort keys and copied values; pages and terminals show the same tables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Cell:
     """One cell.
 
     Attributes:
-        text: What is shown.
-        sort: What it sorts by and what is copied as CSV; a number unrounded, or the text itself.
+        text: The shown text.
+        sort: Value for sorting and for copying as CSV; an unrounded number, or the text itself.
         tone: A style: "better", "worse", "undecided", "muted", or none.
     """
 
@@ -25,10 +25,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its heading, a longer explanation, and whether it holds numbers.
+    """One column: its heading, a longer explanation, and whether it has numbers.
 
     Attributes:
-        brief: Its heading in a terminal, which has room for few columns; empty: it is left out there.
+        brief: Its heading in a terminal, which has room for few columns; empty: not shown there.
     """
 
     heading: str
@@ -39,12 +39,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table ready to be written out.
+    """A complete table.
 
     Attributes:
         name: Its anchor in the page.
-        strong: Rows that sum up others.
-        title: What it is called in a terminal.
+        strong: Rows that summarize others.
+        title: Its title in a terminal.
     """
 
     name: str
@@ -84,7 +84,7 @@ def ends(low: float | None, high: float | None) -> Cell:
 
 
 def interval_of(found: Estimate | None) -> Cell:
-    """The same for an estimate."""
+    """The interval of an estimate."""
     return ends(found.low, found.high) if found else Cell(MISSING, "", "muted")
 
 
@@ -99,7 +99,7 @@ def share_of(value: float | None) -> Cell:
 
 
 def change(difference: Difference | None, direction: Direction | None = None) -> tuple[Cell, Cell]:
-    """A difference and its interval, in the color of what it says: what the interval does, unless told otherwise."""
+    """A difference and its interval, colored by direction: the interval's, unless given."""
     if difference is None:
         return EMPTY, Cell(MISSING, "", "muted")
     low = Cell(interval(difference.low, difference.high), difference.low * 100, "muted")
@@ -112,14 +112,14 @@ def chance_of(value: float | None) -> Cell:
 
 
 def detectable(difference: Difference | None) -> Cell:
-    """The smallest difference that a comparison could see."""
+    """The smallest difference that a comparison could detect."""
     return Cell(limit(difference.detectable), difference.detectable * 100) if difference else EMPTY
 
 
 def trimmed(table: Table, *headings: str) -> Table:
-    """The table without empty columns, and without those of the named columns that say the same in every row.
+    """The table without empty columns, and without those of the named columns that have the same value in every row.
 
-    The caption then says that value once.
+    The caption then states that value once.
 
     >>> rows = ((word("rte"), word("zero-shot"), EMPTY), (word("cb"), word("zero-shot"), EMPTY))
     >>> columns = (words("Task"), words("Exemplars"), Column("q"))

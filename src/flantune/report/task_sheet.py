@@ -1,4 +1,4 @@
-"""A task and its templates on a page of text: definition, slots, and every template on a shipped row."""
+"""A task and its templates as text: definition, slots, and every template with a shipped row."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTemplate:
-    """One template rendered on one example.
+    """One template rendered with one example.
 
     Attributes:
-        facts: What it asks for and shows.
+        facts: What the template asks for and shows.
         prompt: Its inputs and targets, in pieces.
     """
 
@@ -32,7 +32,7 @@ class ShownTemplate:
     prompt: SpannedPrompt
 
     def to_json(self) -> dict[str, Any]:
-        """The rendering as JSON-able values, the texts whole."""
+        """The rendering as JSON values, with the complete texts."""
         return {
             "template": self.template.name,
             **self.facts.to_json(),
@@ -48,7 +48,7 @@ def show_templates(
 
     Args:
         task: The task.
-        row: Which of the rows.
+        row: Index of the row.
         style: How options are shown.
         options_key: Seeds the order of shuffled options.
 
@@ -69,7 +69,7 @@ def show_templates(
 
 
 def describe_definition(task: Task) -> dict[str, Any]:
-    """All that a task's definition says, with its slots and one rendered example, as JSON-able values."""
+    """A task's whole definition, with its slots and one rendered example, as JSON values."""
     examples, problem = _examples(task)
     sheet = summarize_task(task) | {
         "description": task.description,
@@ -86,7 +86,7 @@ def describe_definition(task: Task) -> dict[str, Any]:
         "example": _example(task, examples[0]) if examples else None,
         "example_problem": problem,
     }
-    for count in ("inverted", "options_shown", "template_facts"):  # the templates themselves say it
+    for count in ("inverted", "options_shown", "template_facts"):  # the templates themselves show it
         del sheet[count]
     return sheet
 
@@ -129,7 +129,7 @@ def definition_lines(sheet: dict[str, Any]) -> Iterator[str]:
 
 
 def _examples(task: Task) -> tuple[tuple[Example, ...], str]:
-    """Examples, or what is wrong with the rows: a definition can be looked at without them."""
+    """Examples, or what is wrong with the rows, since a definition can be shown without them."""
     try:
         return example_rows(task), ""
     except SourceError as error:

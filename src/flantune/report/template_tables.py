@@ -1,4 +1,4 @@
-"""The tables of single tasks, looked at closely: templates, metrics, rules, and rows that training overlaps with."""
+"""Detailed tables of single tasks: templates, metrics, rules, and rows that overlap with training."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _spread(scores: ModelScores) -> Iterable[Cell]:
 
 
 def rule_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """What other rules for ties and length would give, for tasks with options: one line per model."""
+    """Scores under other rules for ties and length, for tasks with options: one line per model."""
     rows = tuple((*start, *_rules(scores)) for start, scores in _by_model(tasks) if scores.normalizations)
     used = dict.fromkeys(str(results.protocols[one.exam.protocol]["normalization"]) for one in tasks)
     caption = (
@@ -90,7 +90,7 @@ def _rules(scores: ModelScores) -> Iterable[Cell]:
 
 
 def _by_model(tasks: Sequence[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], ModelScores]]:
-    """One line per task and model: its first cells, and the scores to go on with."""
+    """One line per task and model: its first cells, and the scores for the others."""
     for one in tasks:
         for place, (model, scores) in enumerate(one.exam.scores.items()):
             tone = "tuned-text" if place else "base-text"
@@ -98,7 +98,7 @@ def _by_model(tasks: Sequence[ShownTask]) -> Iterator[tuple[tuple[Cell, ...], Mo
 
 
 def clean_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """Scores with and without the test rows that training overlaps with; empty when nobody looked."""
+    """Scores with and without the test rows that overlap with training; empty if that was not checked."""
     without = "Without the flagged rows"
     paired = "On clean rows minus on all, with its interval, paired over the rows"
     columns = (
@@ -191,7 +191,7 @@ def _own(scores: TemplateScores | None) -> tuple[Cell, Cell]:
 
 
 def metric_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
-    """Every metric of every task, not only the headline one: one column per model."""
+    """Every metric of every task, not only the headline: one column per model."""
     rows = tuple(
         (
             word(one.label),

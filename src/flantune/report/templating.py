@@ -28,7 +28,7 @@ def template(name: str) -> jinja2.Template:
 
 @cache
 def asset(name: str) -> str:
-    """The text of a style sheet or script."""
+    """The text of a style sheet or a script."""
     return (files("flantune.report") / "templates" / name).read_text(encoding="utf-8")
 
 
@@ -43,17 +43,17 @@ class Looks:
 
 
 def looks(*, css: Sequence[str] = (), scripts: Sequence[str] = ()) -> Looks:
-    """What every page has, then its own style sheets and scripts, in this order."""
+    """The common style sheets and scripts of all pages, followed by the page's own."""
     style = "".join(asset(name) for name in ("page.css", "figure.css", *css))
     script = "".join(asset(name) for name in ("page.js", *scripts))
     return Looks(css=Markup(style), script=Markup(script), css_hash=digest(style), script_hash=digest(script))
 
 
 def digest(text: str) -> str:
-    """SHA-256 in base 64, as a content security policy names an inline script or style it allows."""
+    """SHA-256 in base 64, by which a content security policy allows an inline script or style."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def write_page(path: Path, page: str) -> Path:
-    """Writes a page; a lone surrogate, which JSON can hold and UTF-8 cannot, is shown as a question mark."""
+    """Writes a page; a lone surrogate, which JSON allows and UTF-8 does not, is shown as a question mark."""
     return write_text(path, page.encode("utf-8", "replace").decode("utf-8"))

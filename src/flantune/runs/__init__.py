@@ -1,1 +1,1 @@
-"""A folder of a run: where each product is, whose run it is, and how it is read back."""
+"""Run folders: where each product is, which run it belongs to, and how it is read."""

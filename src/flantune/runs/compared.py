@@ -1,4 +1,4 @@
-"""Models of several runs on the same rows, paired: from the runs' stored samples, without a model."""
+"""Models of several runs compared on the same rows, from the runs' stored samples, without a model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Which = Literal["base", "tuned"]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the models that are compared: the tuned one of a run, or the base model it began from."""
+    """One of the compared models: the tuned one of a run, or its base model."""
 
     folder: Path
     model: Which = "tuned"
@@ -42,11 +42,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What models of several runs score on the same rows.
+    """Scores of models of several runs on the same rows.
 
     Attributes:
-        results: Their scores, and each later model's paired difference from the first, as of an evaluation.
-        left_out: Task → why it is not compared, though some run measured it.
+        results: Their scores, and each later model's paired difference from the first, as in an evaluation.
+        left_out: Task → why it is not compared, although some run measured it.
     """
 
     results: Results
@@ -55,7 +55,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """One side, as its run's files have it."""
+    """One side, read from its run's files."""
 
     name: str
     side: Side
@@ -65,14 +65,14 @@ class _Measured:
     tasks: Mapping[str, TaskInfo]
 
     def path(self, fold: str, task: str) -> Path:
-        """Where this model's samples of a task lie."""
+        """The path of this model's samples of a task."""
         home = self.folder.base if self.side.model == BASE else self.folder.fold_named(fold).tuned
         return samples_path(home, task)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A task, and the fold of each side that left it unseen, in the order of the sides."""
+    """A task, and the fold of each side in which it is unseen, in the order of the sides."""
 
     task: str
     fold: str
@@ -87,10 +87,10 @@ def compare_runs(sides: Mapping[str, Side]) -> Comparison:
     with fold; otherwise each task is taken from the first fold of each run that left it unseen.
 
     Args:
-        sides: Name of a model → where it is from; all are compared with the first.
+        sides: Name of a model → its run; all are compared with the first.
 
     Raises:
-        EvaluationError: The runs share no task, were not asked or scored alike, or their rows are not the same.
+        EvaluationError: The runs share no task, were not asked or scored in the same way, or have different rows.
         FlantuneError: A run is not finished, or one of its files is damaged.
     """
     measured = _with_trained([_read(name, side) for name, side in sides.items()])
@@ -137,7 +137,7 @@ def _read(name: str, side: Side) -> _Measured:
 
 
 def _with_trained(measured: list[_Measured]) -> list[_Measured]:
-    """The runs, of which those tasks count that they were trained on and measured with, where there are no others."""
+    """The runs, with tasks both trained on and measured if there are no others."""
     if any(fold.unseen for run in measured for fold in run.folds):
         return measured
     return [
@@ -154,7 +154,7 @@ def _where(sides: Iterable[str]) -> str:
 
 
 def _shared_folds(measured: Sequence[_Measured]) -> list[FoldInput]:
-    """The folds that every run has: of one name, with the same clusters held out."""
+    """The folds that all runs have: with the same name and held-out clusters."""
     others = [{(fold.name, fold.clusters) for fold in one.folds} for one in measured[1:]]
     same = (fold for fold in measured[0].folds if all((fold.name, fold.clusters) in found for found in others))
     return [fold for fold in same if fold.clusters]
@@ -205,7 +205,7 @@ def _shared_shots(measured: Sequence[_Measured]) -> tuple[int, ...]:
 
 
 def _check_alike(first: _Measured, other: _Measured) -> None:
-    """Makes sure that two runs' answers were asked for and are read in one way.
+    """Makes sure that two runs were asked and scored in the same way.
 
     Raises:
         EvaluationError: Something differs.
@@ -232,7 +232,7 @@ def _check_alike(first: _Measured, other: _Measured) -> None:
 
 
 def _models(run: _Measured) -> Iterator[MeasuredModel]:
-    """The model as results have it: of tuned ones there is one a fold."""
+    """The model for results; there is one tuned model per fold."""
     is_base = run.side.model == BASE
     base = run.folder.base / "model" if run.config.model.scratch else run.config.model.path
     for fold in run.folds[:1] if is_base else run.folds:
@@ -248,7 +248,7 @@ def _models(run: _Measured) -> Iterator[MeasuredModel]:
 
 @dataclass(slots=True)
 class _Rows:
-    """Samples on their way to be graded, and what their rows hold: whose numbers alone do not say."""
+    """Samples to be graded, and the content of their rows, since row numbers are not enough."""
 
     contents: dict[int, str] = field(default_factory=dict)
 
@@ -261,7 +261,7 @@ class _Rows:
 
 
 def _sitting(measured: Sequence[_Measured], place: _Place) -> Sitting:
-    """One task as all models answered it."""
+    """All models' answers to one task."""
     exam = _exam(measured[0], place.task)
     paths = [run.path(fold, place.task) for run, fold in zip(measured, place.folds, strict=True)]
     rows = [_Rows() for _ in paths]
@@ -289,7 +289,7 @@ def _counts(path: Path) -> Counts:
 
 
 def _seen(run: _Measured, fold: str, task: str) -> Seen:
-    """Which of the rows its training overlapped with, where somebody looked."""
+    """The rows that its training overlaps with, if checked."""
     flagged = next(one.flagged for one in run.folds if one.name == fold)
     if flagged is None or run.side.model == BASE:
         return Seen()
@@ -310,7 +310,7 @@ def _check_rows(measured: Sequence[_Measured], task: str, rows: Sequence[_Rows])
 
 
 def _on_common_rows(measured: Sequence[_Measured], task: str, each: Sequence[Tables]) -> Iterator[Tables]:
-    """The tables of all models, cut to the rows that all of them answered under every template."""
+    """The tables of all models, restricted to the rows that all of them answered with every template."""
     keys = [key for key in each[0] if all(key in tables for tables in each)]
     kept = {}
     for key in keys:
@@ -327,7 +327,7 @@ def _on_common_rows(measured: Sequence[_Measured], task: str, each: Sequence[Tab
 
 
 def _answered(table: GradeTable) -> frozenset[int]:
-    """The rows that no template dropped."""
+    """The rows that were not dropped with any template."""
     dropped = {table.rows[at] for at in np.flatnonzero((table.answers < 0).any(axis=1))}
     return frozenset(table.rows) - dropped
 

@@ -1,4 +1,4 @@
-"""Reads a run folder as it is: a missing piece is None, a broken one is an error."""
+"""Reads a run folder in any state: a missing file is None, a damaged one an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldFiles:
-    """One fold of a run: what was mixed, how the tuning went."""
+    """One fold of a run: its mixture and tuning."""
 
     folder: FoldFolder
     mixture: FoldMixture | None
@@ -52,11 +52,11 @@ class FoldFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """A run folder, read.
+    """The content of a run folder.
 
     Attributes:
         config: Every setting.
-        origins: Dotted setting → where its value came from.
+        origins: Dotted setting → origin of its value.
         model: The tuned model.
     """
 
@@ -71,10 +71,10 @@ class RunFiles:
 
 
 def read_run(root: Path) -> RunFiles:
-    """Everything a report needs from a run folder, but for the samples, which are streamed later.
+    """Everything a report needs from a run folder, except the samples, which are streamed later.
 
     Raises:
-        SourceError: There is no such folder, or one of its files holds something else than flantune writes.
+        SourceError: There is no such folder, or one of its files was not written by flantune.
     """
     if not root.is_dir():
         raise SourceError("no such run folder", where=str(root), hint="give the folder that `flantune run` wrote")
@@ -97,11 +97,11 @@ def read_results(root: Path) -> Results:
     """The scores of a run or an evaluation, from its folder.
 
     Raises:
-        FlantuneError: They are missing, damaged, or those of another version.
+        FlantuneError: They are missing, damaged, or of another version.
     """
     folder = RunFolder(root)
     if folder.kept_settings.is_file():
-        read_kept_settings(folder, mends=REPEAT)  # says so when another version made the folder
+        read_kept_settings(folder, mends=REPEAT)  # reports a folder of another version
     again = f"write it again: `flantune rescore {root}`, or for an evaluation the command that made it"
     return read_value(folder.results, Results, mends=again, error=SourceError)
 
@@ -117,10 +117,10 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_origins(home: Path) -> Iterator[Origin]:
-    """What happened to the prompts that a model was asked: one entry per task whose samples are whole.
+    """What happened to the prompts of a model: one entry per task with complete samples.
 
     Args:
-        home: Where the model's samples lie, such as ``RunFolder.base``.
+        home: Folder of the model's samples, such as ``RunFolder.base``.
     """
     for path in sorted((home / "samples").glob("[!.]*.parquet")):
         if origin := read_origin(path):
@@ -128,10 +128,10 @@ def read_origins(home: Path) -> Iterator[Origin]:
 
 
 def read_metrics(path: Path) -> Iterator[MetricsLine]:
-    """The lines of a fold's metrics; nothing when there is no such file.
+    """The lines of a fold's metrics; empty if there is no such file.
 
     Raises:
-        SourceError: A line is no such line, and not the last, which a kill may have cut off.
+        SourceError: A line other than the last, which a kill may have truncated, is invalid.
     """
     if path.is_file():
         mends = "delete this line: the curves then lack what it held, and nothing else does"
@@ -139,10 +139,10 @@ def read_metrics(path: Path) -> Iterator[MetricsLine]:
 
 
 def _check_is_run(folder: RunFolder) -> None:
-    """Makes sure that a page of a run is only ever written into the folder of a run.
+    """Makes sure that a page of a run is only written into the folder of a run.
 
     Raises:
-        SourceError: The folder is something else.
+        SourceError: The folder has different contents.
     """
     results, config = (_keys(path) for path in (folder.results, folder.kept_settings))
     if results.get("kind") == "evaluation":
@@ -159,7 +159,7 @@ def _check_is_run(folder: RunFolder) -> None:
 
 
 def _keys(path: Path) -> Mapping[str, object]:
-    """A JSON object; an empty one where there is none."""
+    """A JSON object; empty if there is none."""
     found = files.read_json(path, mends=REPEAT, error=SourceError) if path.is_file() else {}
     return found if isinstance(found, dict) else {}
 
@@ -178,10 +178,10 @@ def _read(path: Path, kind: type[Value]) -> Value | None:
 
 
 def read_training(fold: FoldFolder) -> TuningSummary:
-    """What tuning came to.
+    """The summary of tuning.
 
     Raises:
-        FlantuneError: The file is damaged; it cannot be made again without tuning again.
+        FlantuneError: The file is damaged, and can only be recreated by tuning again.
     """
     mends = (
         "restore a copy; or delete this file and repeat the command: the fold is then tuned again, from its last"
@@ -191,7 +191,7 @@ def read_training(fold: FoldFolder) -> TuningSummary:
 
 
 def read_mixture(fold: FoldFolder) -> FoldMixture:
-    """What the fold was tuned on.
+    """The mixture of the fold.
 
     Raises:
         FlantuneError: The file is missing or damaged; the run's command writes it again.

@@ -1,4 +1,4 @@
-"""What the folds of a run held out and left unseen, and its tasks, as scoring needs them: from the run's own files."""
+"""The folds and tasks of a run as needed for scoring, from the run's own files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flantune.tasks.taskfile_sections import METRICS
 
 
 def task_infos(path: Path) -> list[TaskInfo]:
-    """The tasks of a run, as its ``data.json`` has them."""
+    """The tasks of a run, from its ``data.json``."""
     data = read_value(path, DataReport, mends=REPEAT, error=EvaluationError)
     if unknown := sorted({metric for task in data.tasks for metric in task.metrics} - set(METRICS)):
         raise EvaluationError(f'names metrics that there are not: "{unknown[0]}"', where=str(path), hint=REPEAT)
@@ -32,9 +32,9 @@ def task_infos(path: Path) -> list[TaskInfo]:
 def with_one_name(
     folds: Sequence[FoldInput], tasks: Sequence[TaskInfo], *, taxonomy: Taxonomy
 ) -> tuple[list[FoldInput], list[TaskInfo]]:
-    """Folds and tasks that call each cluster by one name, the first that a fold has for it.
+    """Folds and tasks with a single name for each cluster, the first one used by a fold.
 
-    Tasks may call a cluster by any of its names; all of them count in its mean.
+    Tasks may use any name of a cluster; all of them count in its mean.
     """
     names: dict[str, str] = {}
     for fold in folds:
@@ -51,7 +51,7 @@ def with_one_name(
 
 
 def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
-    """What each fold held out, trained on and left unseen, as its own files say."""
+    """What each fold held out, trained on and left unseen, from its own files."""
     inputs = []
     flagged = _flagged(folder.contamination)
     taxonomy = load_taxonomy(config.holdout.taxonomy)
@@ -72,7 +72,7 @@ def fold_inputs(folder: RunFolder, config: RunConfig) -> list[FoldInput]:
 
 
 def _finished(folder: RunFolder, held: Fold, taxonomy: Taxonomy) -> FoldFolder:
-    """A fold's folder: it has the name that the tasks give the cluster, and the run file may give another."""
+    """A fold's folder, named as the tasks name the cluster; the run file may use another name."""
     own = folder.fold(held.held_out)
     if own.mixture.exists():
         return own
@@ -84,7 +84,7 @@ def _finished(folder: RunFolder, held: Fold, taxonomy: Taxonomy) -> FoldFolder:
 
 
 def _flagged(path: Path) -> dict[frozenset[str], Mapping[str, frozenset[int]]]:
-    """Held-out set → task → test rows that overlap with training; empty when nobody looked."""
+    """Held-out set → task → test rows that overlap with training; empty if not checked."""
     if not path.exists():
         return {}
     return {frozenset(fold.held_out): fold.test for fold in read_clean(path)}

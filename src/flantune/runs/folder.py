@@ -1,4 +1,4 @@
-"""The folder of a run or an evaluation: where each product is, and whose run it is."""
+"""The folder of a run or an evaluation: where each product is, and which run it belongs to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flantune.system.files import slug, write_text
 from flantune.system.manifest import MANIFEST
 
 SCHEMA = 2
-"""The form of a run folder's files; ``config.json`` says it, since it is there from the start."""
+"""Version of a run folder's files, in ``config.json``, which exists from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +31,32 @@ class FoldFolder:
 
     @property
     def training(self) -> Path:
-        """Counts, seconds and losses (``TuningSummary``); its presence says that tuning is done."""
+        """Counts, seconds and losses (``TuningSummary``); its presence means that tuning is finished."""
         return self.root / "training.json"
 
     @property
     def metrics(self) -> Path:
-        """The steps as they were taken (``MetricsLine``, a line each)."""
+        """The log of steps (one ``MetricsLine`` per line)."""
         return self.root / "metrics.jsonl"
 
     @property
     def micro_batch(self) -> Path:
-        """The size of a pass that fits the device (``Fit``), where it was looked for."""
+        """The size of a pass that fits the device (``Fit``), if it was determined."""
         return self.root / "micro_batch.json"
 
     @property
     def checkpoints(self) -> Path:
-        """Where tuning can go on from; gone when it is done."""
+        """Checkpoints for resuming; deleted when tuning is finished."""
         return self.root / "checkpoints"
 
     @property
     def model(self) -> Path:
-        """The tuned model in Hugging Face form; of a model tuned by adapters that were not merged, these alone."""
+        """The tuned model in Hugging Face format; only the adapters if these were not merged."""
         return self.root / "model"
 
     @property
     def adapter(self) -> Path:
-        """The adapters apart, where the model has them merged in."""
+        """The separate adapters, if the model has them merged."""
         return self.root / "adapter"
 
     @property
@@ -72,33 +72,33 @@ class FoldFolder:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder that is the product of a run, or of an evaluation, which has no folds and no settings."""
+    """The folder of a run, or of an evaluation, which has no folds and no settings."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """The run file with every setting in it."""
+        """The run file with all settings."""
         return self.root / "config.toml"
 
     @property
     def kept_settings(self) -> Path:
-        """The same with where each came from (``KeptSettings``)."""
+        """The same with the origin of each (``KeptSettings``)."""
         return self.root / "config.json"
 
     @property
     def data(self) -> Path:
-        """What each task gave: rows, drops, templates (``DataReport``)."""
+        """The data of each task: rows, drops, templates (``DataReport``)."""
         return self.root / "data.json"
 
     @property
     def rows(self) -> Path:
-        """The tasks' rows as they were read, unless the run file names another cache."""
+        """The tasks' adapted rows, unless the run file names another cache."""
         return self.root / "data"
 
     @property
     def contamination(self) -> Path:
-        """Rows that training overlaps with, where ``flantune contamination --clean`` put them; scored apart."""
+        """Rows that training overlaps with, by ``flantune contamination --clean``; scored separately."""
         return self.root / "contamination.json"
 
     @property
@@ -108,12 +108,12 @@ class RunFolder:
 
     @property
     def seconds(self) -> Path:
-        """What each stage took so far."""
+        """Seconds of each stage so far."""
         return self.root / "seconds.json"
 
     @property
     def store(self) -> Path:
-        """What an evaluation was answered, by content."""
+        """Stored answers of an evaluation, by content."""
         return self.root / "store"
 
     @property
@@ -133,19 +133,19 @@ class RunFolder:
 
     @property
     def failure(self) -> Path:
-        """The traceback of what stopped a study's run that nobody foresaw; gone when the run is made again."""
+        """The traceback of an unexpected error in a study's run; deleted when the run is repeated."""
         return self.root / "failure.txt"
 
     def fold(self, held_out: tuple[str, ...]) -> FoldFolder:
-        """The folder of the fold that holds these clusters out, or nothing."""
+        """The folder of the fold with these held-out clusters, or with none."""
         return self.fold_named(slug(*held_out or ("nothing held out",)))
 
     def fold_named(self, name: str) -> FoldFolder:
-        """The folder of the fold of this name."""
+        """The folder of the fold with this name."""
         return FoldFolder(self.root / "folds" / name)
 
     def folds(self) -> Iterator[FoldFolder]:
-        """The folders of all folds there are."""
+        """The folders of all existing folds."""
         return (FoldFolder(path) for path in sorted((self.root / "folds").glob("*")) if path.is_dir())
 
     def asked(self, model: str) -> Path:
@@ -154,7 +154,7 @@ class RunFolder:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """What runs are called beside each other: by as many of their path's last parts as tell them apart.
+    """Short names of runs: as many of their path's last parts as are needed to distinguish them.
 
     >>> short_names([Path("/a/old"), Path("/a/new")]), short_names([Path("/a/old/seed-0"), Path("/a/new/seed-0")])
     (['old', 'new'], ['old/seed-0', 'new/seed-0'])
@@ -167,14 +167,14 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:
-    """The settings of a run, as they were when it was started last.
+    """The settings of a run at its last start.
 
     Args:
         folder: The run's folder.
-        mends: What to do when the file is broken, for the message.
+        mends: What to do if the file is damaged, for the message.
 
     Raises:
-        FlantuneError: The file is missing or damaged, or the folder's files have the form of another version.
+        FlantuneError: The file is missing or damaged, or the folder is of another version.
     """
     kept = read_value(folder.kept_settings, KeptSettings, mends=mends, error=ConfigError)
     if kept.schema != SCHEMA:
@@ -187,10 +187,10 @@ def read_kept_settings(folder: RunFolder, *, mends: str) -> KeptSettings:
 
 
 def _completed(kept: KeptSettings) -> KeptSettings:
-    """The settings, with those that a later version brought at their defaults: what was not there did nothing."""
+    """The settings, completed by defaults of those added in later versions, which had no effect before."""
     try:
         config = validated(kept.values, where="")
-    except ConfigError:  # some that are gone, or mean something else: `differences` names them
+    except ConfigError:  # removed or changed settings are named by `differences`
         return kept
     values = config.model_dump(mode="json")
     if values == kept.values:
@@ -199,12 +199,12 @@ def _completed(kept: KeptSettings) -> KeptSettings:
 
 
 def open_run_folder(root: Path, file: RunFile) -> RunFolder:
-    """Claims a folder for a run, or joins the same run that began there.
+    """Claims a folder for a run, or continues the same run there.
 
-    A run that stopped before it measured or trained has no claim.
+    A run that stopped before it measured or trained does not claim it.
 
     Raises:
-        ConfigError: The folder holds a run that trains something else.
+        ConfigError: The folder belongs to a run with different training.
     """
     folder, now = RunFolder(root), check_run_folder(root, file)
     write_text(folder.settings, to_toml(file.config))
@@ -213,10 +213,10 @@ def open_run_folder(root: Path, file: RunFile) -> RunFolder:
 
 
 def check_run_folder(root: Path, file: RunFile) -> KeptSettings:
-    """The settings that a run would keep in a folder; nothing is written.
+    """The settings that a run would store in a folder; nothing is written.
 
     Raises:
-        ConfigError: The folder holds a run that trains something else.
+        ConfigError: The folder belongs to a run with different training.
     """
     folder = RunFolder(root)
     now = KeptSettings(
@@ -235,8 +235,8 @@ def check_run_folder(root: Path, file: RunFile) -> KeptSettings:
 
 
 def _is_only_claimed(folder: RunFolder) -> bool:
-    """Whether a run stopped before it measured or trained, over a slip of the pen in its run file, say."""
-    # Adapted rows are known by what they are made from, whatever run made them.
+    """Whether a run stopped before it measured or trained, for example because of a typo in its run file."""
+    # Adapted rows are identified by their origin, regardless of which run made them.
     own = {folder.settings, folder.kept_settings, folder.seconds, folder.root / ".lock", folder.rows}
     return all(path in own for path in folder.root.iterdir())
 

@@ -1,4 +1,4 @@
-"""Whose run a folder holds: a name for all that can change the tuned weights, by content and not by where it is."""
+"""The identity of a run: everything that can change the tuned weights, by content and not by location."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from flantune.runs.products import KeptSettings
     from flantune.settings.config import RunConfig
 
-# What may change between two starts of one run: what is measured and said, and how often it is saved; nothing that
-# shapes the tuned weights.
+# Settings that may change between two starts of a run: what is measured and reported, and how often it is saved;
+# nothing that affects the tuned weights.
 _FREE_SECTIONS = ("name", "evaluation", "tracking")
 
-# Where tasks and rows lie. Their content counts with the fingerprint of each task, once it is read.
+# The location of tasks and rows. Their content counts by the fingerprint of each task, once it is read.
 _PLACES = ("tasks", "mirror", "cache", "clean", "prepared")
 
 _WHOLE_BYTES = 2**24
@@ -27,17 +27,17 @@ _BLOCKS = 64
 
 
 def training_identity(config: RunConfig) -> str:
-    """A fingerprint of every setting that can change the tuned weights; a project that was moved keeps it."""
+    """A fingerprint of every setting that can change the tuned weights; moving a project does not change it."""
     return identity_with(config, contents(config))
 
 
 def identity_with(config: RunConfig, named: Mapping[str, str]) -> str:
-    """The same, with the digests of the named files as they were at another time."""
+    """The same, with the digests of the named files from another time."""
     return fingerprint(_counted(config), named)
 
 
 def contents(config: RunConfig) -> dict[str, str]:
-    """Setting → a digest of the file or folder that it names; settings that name none are left out."""
+    """Setting → a digest of the file or folder that it names, without settings that name none."""
     named = {
         "model.path": Path(config.model.path) if config.model.path else None,
         "holdout.taxonomy": config.holdout.taxonomy,
@@ -67,19 +67,19 @@ def differences(earlier: KeptSettings, now: KeptSettings) -> list[str]:
 
 
 def content_digest(path: Path) -> str:
-    """A digest of a file's bytes, or of all files of a folder and their names; empty where nothing is.
+    """A digest of a file's bytes, or of all files of a folder and their names; empty if there is nothing.
 
-    Of files above 16 MiB, such as weights, the size and 64 blocks in even distances count: a model that was trained on
-    differs everywhere.
+    For files above 16 MiB, such as weights, the size and 64 evenly spaced blocks count: further training changes
+    weights everywhere.
     """
     try:
-        # A model's card is written for people, again and again.
+        # A model's card is for people, and may be rewritten.
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and p.suffix != ".md")
         if not files:
             return ""
         digest = hashlib.sha256()
         for file in files:
-            # A file alone counts by what is in it, whatever its name is.
+            # A single file counts by its content, regardless of its name.
             name = file.relative_to(path).as_posix() if file != path else ""
             digest.update(f"{name} {file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
             for block in _blocks(file):

@@ -1,6 +1,7 @@
-"""The files of a run folder as values: each is written and read by one of these classes.
+"""The files of a run folder as values: each class writes and reads one file.
 
-Others stand with what makes them: ``TuningSummary`` (``training.json``), ``MetricsLine``, ``Manifest``, ``Results``,
+Others are defined where they are made: ``TuningSummary`` (``training.json``), ``MetricsLine``, ``Manifest``,
+``Results``,
 ``CleanFilter`` (``contamination.json``), ``TrainingRecord`` (``flantune.json`` beside a model).
 """
 
@@ -17,14 +18,14 @@ from flantune.tasks.describe import TaskDescription
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptSettings:
-    """``config.json``: the settings of a run, as they were when it was started last.
+    """``config.json``: the settings of a run at its last start.
 
     Attributes:
         values: Every setting, section by section.
-        origins: Dotted setting → where its value came from.
+        origins: Dotted setting → origin of its value.
         contents: Dotted setting → a digest of the file or folder that it names.
-        identity: A fingerprint of all that can change the tuned weights.
-        schema: The form of the folder's files; 1 in folders older than this entry.
+        identity: A fingerprint of everything that can change the tuned weights.
+        schema: Version of the folder's files; 1 in folders older than this entry.
     """
 
     values: Mapping[str, Any]
@@ -36,7 +37,7 @@ class KeptSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """``data.json``: what the tasks of a run gave.
+    """``data.json``: the tasks of a run and their rows.
 
     Attributes:
         identity: A fingerprint of settings, definitions and rows.
@@ -55,13 +56,13 @@ class FoldMixture:
 
     Attributes:
         held_out: What it holds out: clusters, or single tasks.
-        clusters: The clusters whose scores the unseen tasks make.
+        clusters: The clusters that the unseen tasks score.
         breaks: The rules of "unseen" that it breaks on purpose.
         train: Tasks trained on.
         unseen: Tasks never trained on that have test rows.
         measured_seen: Tasks trained on that have test rows.
         excluded: Tasks in neither place, with the reason.
-        draws: Prompts drawn; 0 until tuning is done.
+        draws: Prompts drawn; 0 until tuning is finished.
         tree: How often each task is drawn.
     """
 
@@ -78,6 +79,6 @@ class FoldMixture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What is of interest here of the ``config.json`` of a tuned model."""
+    """The parts of a tuned model's ``config.json`` that are used here."""
 
     is_encoder_decoder: bool = False

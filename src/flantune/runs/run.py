@@ -10,7 +10,7 @@ from flantune.evaluation.results import Results
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The folder that is the product of a run, and its scores."""
+    """The folder of a run, and its scores."""
 
     folder: Path
     results: Results

@@ -207,11 +207,6 @@ def counted_rows(arm: Arm, folder: RunFolder, tasks: Sequence[str]) -> int | Non
     """Labeled rows of a measured task that a finished arm used, as a mean over tasks: some have fewer than requested.
 
     None if the run has no more information than the study.
-
-    Args:
-        arm: The arm.
-        folder: One of its runs.
-        tasks: The tasks that are measured.
     """
     if arm.labeled_rows and arm.templates == "best-dev":
         report = read_value(folder.data, DataReport, mends=REPEAT)

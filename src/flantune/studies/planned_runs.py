@@ -155,10 +155,6 @@ def waves(runs: Sequence[PlannedRun], todo: Sequence[int]) -> Iterator[tuple[int
     """The numbers of the runs to do, in groups of independent runs.
 
     Within a group all arms are run with one seed before the next, so that an unfinished study has compared all of them.
-
-    Args:
-        runs: All runs of the study.
-        todo: The unfinished ones.
     """
     left = set(todo)
     while left:

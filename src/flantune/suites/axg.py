@@ -1,7 +1,7 @@
-"""AX-g: WinoGender as entailment, as SuperGLUE and T0 ask it: does the sentence say that this person did it?
+"""AX-g: WinoGender as entailment, as in SuperGLUE and T0: does the sentence say that this person did it?
 
-Every sentence occurs twice, with a man's and with a woman's pronoun; the answer is the same. How often both get the
-same answer is what SuperGLUE calls the gender parity score.
+Every sentence occurs twice, with a man's and with a woman's pronoun; the answer is the same. The share of pairs with
+the same answer is SuperGLUE's gender parity score.
 
 Paper: Rudinger et al. 2018; Poliak et al. 2018 (recast as entailment); Wang et al. 2019; T0, appendix on bias.
 """
@@ -46,7 +46,7 @@ def parts(data: SuiteData) -> Exams:
     """One part: every pair of sentences.
 
     Raises:
-        SourceError: Data is there but cannot be read.
+        SourceError: Data exists but cannot be read.
     """
     path = data.find(*FILES)
     try:
@@ -80,7 +80,7 @@ def _row(row: Row, number: int, *, where: str) -> WordedRow:
 
 
 def _by_group(rows: Sequence[WordedRow]) -> list[WordedRow]:
-    """Both rows of a pair one after another; the order is otherwise that of the file."""
+    """Puts both rows of a pair next to each other, otherwise in the order of the file."""
     first = {one.group: at for at, one in reversed(list(enumerate(rows)))}
     return sorted(rows, key=lambda one: first[one.group])
 

@@ -29,10 +29,10 @@ TASKS = tuple(BBH_CHANCE)
 
 
 def parts(data: SuiteData) -> Exams:
-    """Both ways of asking, from the published chain-of-thought prompts; direct ones leave the rationale out.
+    """Both modes, from the published chain-of-thought prompts; direct ones omit the rationale.
 
     Raises:
-        flantune.errors.SourceError: Data is there but cannot be read.
+        flantune.errors.SourceError: Data exists but cannot be read.
     """
     folder = data.find(*FOLDERS)
     loaded = {task: _load(data, folder, task) for task in TASKS}
@@ -86,7 +86,7 @@ def _prompt(row: Row, at: int, task: str, mode: Mode, preamble: str, exemplars: 
 
 
 def averages(exams: Sequence[Weighed]) -> tuple[Weighting, ...]:
-    """The mean over 23 tasks first, of which two come in three sizes; then 27 files, then 6,511 questions."""
+    """The mean over 23 tasks first, two of which come in three sizes; then over 27 files, then over 6,511 questions."""
     tasks = {exam.name: bbh_task(exam.name) for exam in exams}
     files = {task: sum(other == task for other in tasks.values()) for task in tasks.values()}
     weights = {name: 1.0 / (len(files) * files[task]) for name, task in tasks.items()}

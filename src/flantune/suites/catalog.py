@@ -1,4 +1,4 @@
-"""The benchmarks, and those whose data is there."""
+"""The list of benchmarks, and the choice of those whose data exists."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ SUITES: tuple[Suite, ...] = (
     crows_pairs.SUITE,
     civil_comments.SUITE,
 )
-"""Every benchmark: a new one is a file and a line here."""
+"""All benchmarks; a new one needs a file and a line here."""
 AVERAGES: Mapping[str, tuple[str, ...]] = {"flan2022": FLAN2022_SCORES}
-"""What is averaged over several scores, each part counted from chance to perfect."""
+"""Averages over several scores, each normalized from chance to perfect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What is to be measured, and what of it cannot be."""
+    """What to measure, and which parts of it cannot be measured."""
 
     exams: tuple[Exam, ...]
     missing: tuple[MissingExam, ...]
@@ -58,17 +58,17 @@ def choose_exams(
     skip_missing: bool = False,
     protocol: Callable[[ProtocolName], ScoringProtocol] = PRESETS.__getitem__,
 ) -> Chosen:
-    """The exams of the benchmarks asked for.
+    """The exams of the requested benchmarks.
 
     Args:
-        names: Of ``names()``.
+        names: Some of ``names()``.
         data: Where they are read from.
-        skip_missing: Go on without exams whose data is not there.
-        protocol: How a benchmark is scored that has this protocol of its own.
+        skip_missing: Continue without exams whose data is missing.
+        protocol: Scoring protocol to use for a benchmark, by its default protocol's name.
 
     Raises:
         EvaluationError: There is no such benchmark.
-        MissingSuiteDataError: Data is missing and not to be skipped; all of it is listed.
+        MissingSuiteDataError: Data is missing and must not be skipped; all missing data is listed.
     """
     scores = tuple(dict.fromkeys(score for name in names for score in _scores(name)))
     found = [
@@ -87,7 +87,7 @@ def choose_exams(
 
 
 def names() -> tuple[str, ...]:
-    """What can be asked for: an average of several scores, a benchmark, or one way of asking it."""
+    """All valid names: an average of several scores, a benchmark, or one of its modes."""
     return (*AVERAGES, *(suite.name for suite in SUITES), *(score for suite in SUITES for score in suite.scores))
 
 
@@ -103,7 +103,7 @@ def _scores(name: str) -> tuple[str, ...]:
 
 
 def missing_lines(missing: Sequence[MissingExam], *, most: int = 3) -> str:
-    """What has to be put where, a few lines a benchmark."""
+    """What data has to be put where, a few lines per benchmark."""
     lines = []
     for score in dict.fromkeys(one.score for one in missing):
         own = [one for one in missing if one.score == score]

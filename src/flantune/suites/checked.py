@@ -1,4 +1,4 @@
-"""What is wrong between a benchmark's prompts and its answers, repaired or told in a note."""
+"""Conflicts between a benchmark's prompts and its answers, repaired or reported in a note."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flantune.prompts.alike import plain
 
 
 def without_own_questions(exam: Exam) -> Exam:
-    """The exam with every exemplar left out that is the very question it would be shown before; a note says so."""
+    """The exam without exemplars that are identical to the question they precede; a note says so."""
     questions = tuple(_without(question) for question in exam.questions)
     changed = sum(one is not other for one, other in zip(questions, exam.questions, strict=True))
     if not changed:
@@ -27,9 +27,9 @@ def _without(question: Question) -> Question:
 
 
 def with_cut_golds(exam: Exam) -> Exam:
-    """The exam, with a note where writing ends before a right answer does: such an answer cannot be given.
+    """The exam, with a note if generation stops within a right answer, which then cannot be given.
 
-    The stop texts are those of the benchmark or of the task file, and stay as they are: other programs ask likewise.
+    The stop texts of the benchmark or the task file are not changed, since other programs use the same.
     """
     if exam.answering != "text" or not exam.writing.stop:
         return exam
@@ -46,5 +46,5 @@ def with_cut_golds(exam: Exam) -> Exam:
 
 
 def _held(gold: str, stops: Sequence[str]) -> str:
-    """The first stop text within an answer; empty without one."""
+    """The first stop text within an answer; empty if there is none."""
     return next((stop for stop in stops if stop in gold.strip()), "")

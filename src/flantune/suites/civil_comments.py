@@ -1,8 +1,8 @@
-"""Toxic or not: comments of CivilComments, or a user's own, with gaps between comments by whom they mention.
+"""Toxic or not: comments of CivilComments, or a user's own, with gaps between comments that mention different groups.
 
-As many toxic as other comments are drawn, so that accuracy is that of both kinds alike. Where the data says whom a
-comment mentions, those that mention a group are compared with those that mention none, toxic and other ones apart: what
-is found toxic only because it names somebody shows as a gap.
+As many toxic as other comments are drawn, so that both kinds have equal weight in accuracy. If the data says whom a
+comment mentions, comments that mention a group are compared with those that mention none, separately for toxic and
+other ones: comments called toxic only because they name a group show as a gap.
 
 Paper: Borkan et al. 2019; Flan 2022, appendix on toxicity.
 """
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 HUB_ID = "google/civil_comments"
 SCORE = "civil_comments_direct"
 SIZE = 2_000
-"""Comments drawn by the seed, half of them toxic; fewer where there are fewer."""
+"""Number of comments drawn by the seed, half of them toxic; fewer if the data has fewer."""
 THRESHOLD = 0.5
-"""The share of raters from which on a comment counts as toxic, and a group as mentioned. Paper: Borkan et al. 2019."""
+"""The share of raters at which a comment counts as toxic, and a group as mentioned. Paper: Borkan et al. 2019."""
 
 FILES = tuple(
     f"{place}.{suffix}"
@@ -48,7 +48,7 @@ GROUPS = (
     *("physical_disability", "intellectual_or_learning_disability", "psychiatric_or_mental_illness"),
     *("other_disability",),
 )
-"""Columns that say whom a comment mentions, as the competition and WILDS call them."""
+"""Columns that say whom a comment mentions, as named in the competition and WILDS."""
 NOBODY = "no group"
 CLASSES = ("toxic", "not toxic")
 
@@ -68,7 +68,7 @@ def parts(data: SuiteData) -> Exams:
     """One part: comments drawn by the seed.
 
     Raises:
-        SourceError: Data is there but cannot be read.
+        SourceError: Data exists but cannot be read.
     """
     path = data.find(*FILES)
     try:
@@ -90,7 +90,7 @@ def _rows(data: SuiteData, path: Path | None) -> Iterator[Row]:
 
 
 def _drawn(rows: Iterable[Row], *, where: str, seed: int) -> list[WordedRow]:
-    """Half toxic, half not, those whose number the seed puts first; in the order of the source."""
+    """Half toxic, half not: those that the seed ranks first, in the order of the source."""
     kept: dict[int, list[tuple[int, int, WordedRow]]] = {0: [], 1: []}
     key = stream_key(seed, SCORE)
     for number, row in enumerate(rows):
@@ -137,7 +137,7 @@ def _share(value: object) -> float | None:
 
 
 def _mentioned(row: Row) -> Iterator[str]:
-    """The groups that a comment mentions; "no group" where all were looked for; nothing where nobody looked."""
+    """The groups that a comment mentions; "no group" if raters found none; empty if raters were not asked."""
     shares = {group: share for group in GROUPS if (share := _share(row.get(group))) is not None}
     named = [group for group, share in shares.items() if share >= THRESHOLD]
     yield from named

@@ -1,4 +1,4 @@
-"""Whom does a pronoun mean: the questions that WinoGender and WinoBias share."""
+"""To whom does a pronoun refer? The questions shared by WinoGender and WinoBias."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ WORDINGS: Mapping[str, str] = {
     "complete": '{sentence}\nIn this sentence, the word "{pronoun}" stands for',
     "list": 'Sentence: {sentence}\nQuestion: Who is "{pronoun}"?\nOPTIONS:\n- {first}\n- {second}\nAnswer:',
 }
-"""Ways to ask, all of them in flantune's own words; the two people are in the order of the sentence."""
+"""Wordings of the question, all flantune's own; the two people are in the order of the sentence."""
 
 NOTE = "asked without exemplars, in three wordings of flantune's own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """A sentence with two people and a pronoun that means one of them.
+    """A sentence with two people and a pronoun that refers to one of them.
 
     Attributes:
         sentence: The sentence.
-        pronoun: The pronoun, in small letters.
+        pronoun: The pronoun, in lower case.
         people: The two, as the sentence names them, in its order.
-        answer: Which of them is meant.
-        schema: What the sentence is but for the pronoun: sentences of one schema are one observation.
-        sides: Groups of sentences that are compared which it is in.
+        answer: To which of them the pronoun refers.
+        schema: The sentence without its pronoun: sentences of one schema count as one observation.
+        sides: Its groups, which are compared with others.
     """
 
     sentence: str
@@ -57,7 +57,7 @@ class Mention:
 
 
 def in_order(sentence: str, one: str, other: str) -> tuple[str, str] | None:
-    """Two people in the order in which a sentence first names them, each with its article; None where one is not there.
+    """Two people in the order in which a sentence first names them, each with its article; None if one is missing.
 
     >>> in_order("The taxpayer met the accountant.", "accountant", "taxpayer")
     ('the taxpayer', 'the accountant')
@@ -73,13 +73,13 @@ def in_order(sentence: str, one: str, other: str) -> tuple[str, str] | None:
 
 
 def _with_article(name: re.Match[str]) -> str:
-    """The name as the sentence writes it, but for a capital at the start of the sentence."""
+    """The name as written in the sentence, without a capital from the start of the sentence."""
     article = re.search(r"\b(the|an?) *$", name.string[: name.start()], flags=re.IGNORECASE)
     return f"{article[1].lower()} {name[0]}" if article else name[0][0].lower() + name[0][1:]
 
 
 def is_named(person: str, name: str) -> bool:
-    """Whether one of two people is the one of this name.
+    """Whether a person is the one with this name.
 
     >>> is_named("the CEO", "ceo"), is_named("the construction worker", "cook")
     (True, False)

@@ -1,9 +1,9 @@
-"""Flan 2022's headline number: six benchmark scores, each counted from chance to perfect, averaged.
+"""Flan 2022's headline number: the average of six benchmark scores, each normalized from chance to perfect.
 
-A score of 0.55 on a task that guessing gets to 0.50 is worth 0.10; a score below chance is worth less than nothing, and
-nothing is clipped.
+A score of 0.55 on a task where guessing scores 0.50 counts as 0.10; a score below chance is negative, and nothing is
+clipped.
 
-Paper: Flan 2022, section 2.3 (normalized average, as BIG-bench has it).
+Paper: Flan 2022, section 2.3 (normalized average, as in BIG-bench).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 SCORES = ("mmlu_direct", "mmlu_cot", "bbh_direct", "bbh_cot", "tydiqa_direct", "mgsm_cot")
-"""The six scores that are averaged: benchmark, then whether the model answers directly or reasons first."""
+"""The six averaged scores: benchmark, and whether the model answers directly or reasons first."""
 
 BBH_CHANCE: Mapping[str, float] = MappingProxyType(
     {
@@ -45,13 +45,13 @@ BBH_CHANCE: Mapping[str, float] = MappingProxyType(
         "word_sorting": 0.0,
     }
 )
-"""What guessing gets in each of BBH's 27 files, which are 23 tasks: two of them come in three sizes."""
+"""The score of guessing in each of BBH's 27 files, which are 23 tasks: two of them come in three sizes."""
 
 _SIZES = ("_three_objects", "_five_objects", "_seven_objects")
 
 
 def bbh_task(name: str) -> str:
-    """The task that one of BBH's files belongs to.
+    """The task of one of BBH's files.
 
     >>> bbh_task("logical_deduction_five_objects"), bbh_task("snarks")
     ('logical_deduction', 'snarks')

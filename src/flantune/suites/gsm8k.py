@@ -27,7 +27,7 @@ def parts(data: SuiteData) -> Exams:
     """One part: all test problems after exemplars drawn from the training split by seed, the same for every problem.
 
     Raises:
-        flantune.errors.SourceError: Data is there but cannot be read.
+        flantune.errors.SourceError: Data exists but cannot be read.
     """
     try:
         train, test = (data.rows(HUB_ID, "main", split=split) for split in ("train", "test"))
@@ -53,7 +53,7 @@ def parts(data: SuiteData) -> Exams:
 
 
 def solution_of(row: Row) -> tuple[str, str]:
-    r"""The rationale in plain words, and the final number.
+    r"""The rationale without annotations, and the final number.
 
     >>> solution_of({"answer": "2 * 3 = <<2*3=6>>6 eggs.\nHalf of 1,006 are 503.\n#### 1,503"})
     ('2 * 3 = 6 eggs. Half of 1,006 are 503.', '1503')

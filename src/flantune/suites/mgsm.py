@@ -23,7 +23,6 @@ SHOTS = 8
 LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 EXEMPLAR_FILES = ("mgsm/exemplars.py", "mgsm/exemplars.json", "mgsm_exemplars.json", "exemplars.py")
 _DECIMAL_COMMA = frozenset({"de", "es", "fr", "ru"})
-_CONSTANT = "MGSM_EXEMPLARS"
 _LABEL = re.compile(r"^[^:：]{1,60}[:：]\s*")
 _NEEDS = (
     "mgsm/exemplars.py, the benchmark's own file (it is read as data, never run), or mgsm/exemplars.json: an object of "
@@ -52,7 +51,7 @@ def parts(data: SuiteData) -> Exams:
 
 
 def _exemplars(path: Path) -> dict[str, tuple[Exemplar, ...]]:
-    table = read_literal(path, _CONSTANT)
+    table = read_literal(path, "MGSM_EXEMPLARS")
     try:
         if not isinstance(table, Mapping):
             raise TypeError("not an object of languages")

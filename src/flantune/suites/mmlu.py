@@ -63,13 +63,13 @@ SUBJECTS: Mapping[str, str] = dict(
 
 
 def parts(data: SuiteData) -> Exams:
-    """Direct answers by option letters, then chain of thought where the user has prompts for it.
+    """Direct answers by option letters, then chain of thought if the user has prompts for it.
 
-    The exemplars are the first five of the subject's dev split, in file order; a prompt that is too long loses the
-    last of them first, as in the benchmark's own script.
+    The exemplars are the first five of the subject's dev split, in file order; if a prompt is too long, the last of
+    them are dropped first, as in the benchmark's own script.
 
     Raises:
-        flantune.errors.SourceError: Data is there but cannot be read.
+        flantune.errors.SourceError: Data exists but cannot be read.
     """
     path = data.find(*COT_FILES)
     published = {name: read_prompt(text) for name, text in (read_prompt_table(path) if path else {}).items()}

@@ -27,10 +27,10 @@ _WHOLE = ExtractionRule(name="whole", pattern=r"\A\s*(?P<answer>(?:.|\n)*\S)\s*\
 
 
 def parts(data: SuiteData) -> Exams:
-    """One part a task of the test split, its first hundred instances, which are balanced by label and come first.
+    """One part per task of the test split: its first hundred instances, which are balanced by label.
 
     Raises:
-        SourceError: A task file is there but is not one.
+        SourceError: A task file exists but is invalid.
     """
     folder = data.find(*FOLDERS)
     names = _test_tasks(folder) if folder else None
@@ -83,7 +83,7 @@ def _part(data: SuiteData, name: str, task: InstructionFile, path: Path) -> Exam
 
 
 def ending_in_stop(text: str) -> str:
-    """The text with a full stop where it ends in none.
+    """The text, with a full stop added if it lacks one.
 
     >>> ending_in_stop("Name the color"), ending_in_stop("Is it red?")
     ('Name the color.', 'Is it red?')

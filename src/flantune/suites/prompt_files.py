@@ -1,4 +1,4 @@
-"""Published few-shot prompts, read from the user's files and taken apart into header, exemplars and answers."""
+"""Published few-shot prompts, read from the user's files and split into header, exemplars and answers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class FewShotPrompt:
     """A published prompt.
 
     Attributes:
-        preamble: What comes before the first question, white space included.
-        exemplars: Its solved examples: ``inputs`` from "Q:" to "A:", ``targets`` the rest, its leading space included.
+        preamble: The text before the first question, including white space.
+        exemplars: Its solved examples: ``inputs`` from "Q:" to "A:", ``targets`` the rest, including the leading space.
     """
 
     preamble: str
@@ -31,7 +31,7 @@ class FewShotPrompt:
 
 
 def read_prompt(text: str) -> FewShotPrompt:
-    r"""Takes a prompt of "Q: … A: …" blocks apart; what is above a line of dashes is a note, not the prompt.
+    r"""Splits a prompt of "Q: … A: …" blocks; the text above a line of dashes is a note, not part of the prompt.
 
     >>> found = read_prompt("do not train on this\n-----\nAdd.\n\nQ: 1+1?\nA: It is 2. So the answer is 2.\n")
     >>> found.preamble, [(one.inputs, one.targets) for one in found.exemplars]
@@ -45,13 +45,13 @@ def read_prompt(text: str) -> FewShotPrompt:
 
 
 def _exemplars(blocks: list[str]) -> list[Exemplar]:
-    """One exemplar a block; a block without an answer of its own belongs to the one before it."""
+    """One exemplar per block; a block without an answer belongs to the one before it."""
     found: list[Exemplar] = []
     for block in blocks:
         answers = list(_ANSWER.finditer(block))
         if answers:
             at = answers[0].end()
-            # Rows count down from −1: they are of no split.
+            # Rows count down from −1, since they belong to no split.
             found.append(Exemplar(row=-1 - len(found), inputs=block[:at], targets=block[at:]))
         elif found:
             found[-1] = replace(found[-1], targets=f"{found[-1].targets}\n\n{block}")
@@ -59,7 +59,7 @@ def _exemplars(blocks: list[str]) -> list[Exemplar]:
 
 
 def without_rationale(exemplar: Exemplar) -> Exemplar:
-    r"""The exemplar answered at once: what is between "A:" and the conclusion is left out.
+    r"""The exemplar with a direct answer: the text between "A:" and the conclusion is left out.
 
     >>> without_rationale(Exemplar(row=-1, inputs="Q: 1+1?\nA:", targets=" It is 2. So the answer is 2.")).targets
     ' 2'
@@ -72,7 +72,7 @@ def without_rationale(exemplar: Exemplar) -> Exemplar:
 
 
 def read_prompt_table(path: Path) -> Mapping[str, str]:
-    """A JSON file of prompts by name.
+    """Reads a JSON file of prompts by name.
 
     Raises:
         SourceError: The file is not a table of prompts.
@@ -87,10 +87,10 @@ def read_prompt_table(path: Path) -> Mapping[str, str]:
 
 
 def read_literal(path: Path, name: str) -> object:
-    """The value of a JSON file, or of a constant in a Python file, which is read and never run.
+    """The value of a JSON file, or of a constant in a Python file, which is parsed and never run.
 
     Raises:
-        SourceError: It cannot be read, or holds no such constant.
+        SourceError: It cannot be read, or has no such constant.
     """
     try:
         text = path.read_text(encoding="utf-8")

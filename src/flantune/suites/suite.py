@@ -1,4 +1,4 @@
-"""What a benchmark is made of, and where its files are looked for."""
+"""The parts of a benchmark, and where its files are searched for."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Exams = Iterator[Exam | MissingExam]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A benchmark: all that the rest of flantune needs to know of it.
+    """A benchmark, with all that the rest of flantune needs to know about it.
 
     Attributes:
-        name: What it is called.
-        modes: Whether the model answers at once, reasons first, or only says which text is likelier: each has a score
-            of its own ("mmlu_direct").
-        parts: Reads its exams, one a subject, task or language and mode.
-        averages: The ways in which the exams of one score are averaged.
-        families: Source families of its data, for the check of what a model was trained on.
-        protocol: How it is scored unless told otherwise.
-        help: A line on what it is.
+        name: Its name.
+        modes: Whether the model answers directly, reasons first, or only ranks texts by likelihood; each mode has its
+            own score ("mmlu_direct").
+        parts: Reads its exams, one per subject, task or language, and mode.
+        averages: How the exams of one score are averaged; several ways.
+        families: Source families of its data, for checking what a model was trained on.
+        protocol: Its default scoring protocol.
+        help: A one-line description.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Suite:
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """Its scores, one a mode."""
+        """Its scores, one per mode."""
         return tuple(f"{self.name}_{mode}" for mode in self.modes)
 
     def exams(self, data: SuiteData) -> Exams:
-        """Its exams, each with what the benchmark says of all.
+        """Its exams, each with the benchmark's common settings.
 
         Raises:
-            flantune.errors.SourceError: Data is there but cannot be read.
+            flantune.errors.SourceError: Data exists but cannot be read.
         """
         for one in self.parts(data):
             yield one if isinstance(one, MissingExam) else self._own(one)
@@ -67,21 +67,21 @@ class Suite:
 
 
 class MissingSuiteDataError(FlantuneError):
-    """Parts of a benchmark that was asked for cannot be measured."""
+    """Parts of a requested benchmark cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteData:
-    """Where benchmarks are read from, and how much of them.
+    """Where benchmarks are read from, and how much of them is used.
 
     Attributes:
         root: A folder with a mirror of the hub (itself, or its ``hub/``) and with files (itself, or its ``files/``).
-            None: the hub; benchmarks that live in files are missing then.
-        limit: How many questions of each part to ask, from the first on; 0 means all.
-        shots: Exemplars; None: as many as the papers show.
-        seed: Draws exemplars where the papers do not fix them.
-        protocol: How options are scored and prompts cut.
-        trigger: Ends questions that are to be reasoned about, where no exemplar shows it; none when empty.
+            None: the hub; benchmarks that need files are then missing.
+        limit: How many questions of each part to ask, from the first; 0: all.
+        shots: Number of exemplars; None: as in the papers.
+        seed: Seed for drawing exemplars, unless the papers fix them.
+        protocol: Protocol for scoring options and truncating prompts.
+        trigger: Text that ends chain-of-thought questions without exemplars; empty: none.
     """
 
     root: Path | None = None
@@ -95,20 +95,20 @@ class SuiteData:
         """All rows of a split of a hub dataset.
 
         Raises:
-            MissingDataError: They are not there.
+            MissingDataError: They are missing.
             flantune.errors.SourceError: The rows cannot be read.
         """
         return list(HubSource(id=hub_id, config=config, mirror=self.mirror()).rows(split))
 
     def find(self, *names: str) -> Path | None:
-        """The first of these files or folders that is there, relative to the root or its ``files/``."""
+        """The first of these files or folders that exists, relative to the root or its ``files/``."""
         if self.root is None:
             return None
         places = (place / name for name in names for place in (self.root, self.root / "files"))
         return next((path for path in places if path.exists()), None)
 
     def asked(self, prompts: Iterable[Prompt], *, shots: int) -> tuple[Question, ...]:
-        """The prompts that are asked, as questions meant to show ``shots`` exemplars."""
+        """The prompts to ask, as questions with ``shots`` exemplars."""
         return asked(map(self._triggered, islice(prompts, self.limit or None)), shots=shots)
 
     def _triggered(self, prompt: Prompt) -> Prompt:
@@ -125,7 +125,7 @@ class SuiteData:
 
 
 def wanted(error: MissingDataError) -> str:
-    """What a missing dataset is and where it was looked for, in a line."""
+    """One line on what a missing dataset is and where it was searched for."""
     return f"{error.message} ({error.where})" if error.where else error.message
 
 
@@ -140,7 +140,7 @@ def written_prompt(
     preamble: str = "",
     group: str = "",
 ) -> Prompt:
-    """A question of a part that is answered in words, after a space."""
+    """A question of a part whose answer is generated, after a space."""
     return Prompt(
         task=part,
         split="test",

@@ -26,13 +26,13 @@ LANGUAGES = ("arabic", "bengali", "english", "finnish", "indonesian", "korean", 
 
 
 def parts(data: SuiteData) -> Exams:
-    """One part a language, its exemplar drawn by seed from the training split.
+    """One part per language, with an exemplar drawn by seed from the training split.
 
-    Where there is no training split the exemplar is a validation row, which is then not asked, nor are the other
-    questions about its passage.
+    Without a training split, the exemplar is a validation row, which is then not asked, nor are the other questions
+    about its passage.
 
     Raises:
-        flantune.errors.SourceError: Data is there but cannot be read.
+        flantune.errors.SourceError: Data exists but cannot be read.
     """
     for language in LANGUAGES:
         try:
@@ -45,7 +45,7 @@ def parts(data: SuiteData) -> Exams:
 
 
 def _rows(data: SuiteData, language: str, *, split: str) -> list[Row]:
-    """The rows of a language: its own configuration, or its share of the one with all of them."""
+    """The rows of a language: its own configuration, or its rows in the one with all languages."""
     try:
         return data.rows(HUB_ID, f"secondary_task-{language}", split=split)
     except MissingDataError as missing:
@@ -87,14 +87,14 @@ def _part(data: SuiteData, language: str, rows: list[Row]) -> Exam:
 
 
 def question_text(row: Row) -> str:
-    """A passage, its title and a question, up to the answer."""
+    """The prompt: a passage, its title and a question, up to the answer."""
     title = str(row.get("title") or "").strip()
     head = [f"Title: {title}"] if title else []
     return "\n".join([*head, f"Passage: {row['context']}".strip(), f"Question: {row['question']}".strip(), "Answer:"])
 
 
 def answers_of(row: Row) -> tuple[str, ...]:
-    """The acceptable answers of a row in SQuAD's form."""
+    """The acceptable answers of a row in SQuAD's format."""
     return tuple(dict.fromkeys(str(text) for text in row["answers"]["text"]))
 
 
@@ -106,7 +106,7 @@ def _prompt(row: Row, at: int, language: str, exemplars: tuple[Exemplar, ...]) -
         inputs=question_text(row),
         references=answers_of(row),
         exemplars=exemplars,
-        # Questions about one passage are not independent ones.
+        # Questions about one passage are not independent.
         group=content_name(row["context"]),
     )
 

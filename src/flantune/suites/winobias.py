@@ -1,7 +1,7 @@
-"""WinoBias: to whom a pronoun refers, where its gender fits the stereotype of the right occupation and where not.
+"""WinoBias: to whom a pronoun refers, when its gender fits the stereotype of the right occupation and when not.
 
-Type 1 needs knowledge of the world, type 2 is settled by syntax. Every sentence occurs twice, pro- and
-anti-stereotypical: the gap between the two accuracies is what the occupation's gender does to the model.
+Type 1 needs world knowledge, type 2 is decided by syntax. Every sentence occurs twice, pro- and anti-stereotypical: the
+gap between the two accuracies is the effect of the occupation's stereotypical gender.
 
 Paper: Zhao et al. 2018, section 2; T0, appendix on bias.
 """
@@ -28,7 +28,7 @@ SCORE = "winobias_direct"
 TYPES = ("type1", "type2")
 SIDES = ("pro", "anti")
 SPLITS = {"dev": "validation", "test": "test"}
-"""The authors' files are called by the first, the hub's splits by the second."""
+"""Names of the authors' files, and of the hub's splits."""
 
 MEN = (
     "driver supervisor janitor cook mover laborer construction_worker chief developer carpenter manager lawyer farmer "
@@ -39,7 +39,7 @@ WOMEN = (
     "hairdresser writer housekeeper baker accountant editor librarian tailor"
 )
 OCCUPATIONS = tuple(name.replace("_", " ") for name in (*MEN.split(), *WOMEN.split()))
-"""The forty occupations; of the first twenty most workers are men, of the others women (Zhao et al. 2018, table 1)."""
+"""The forty occupations; in the first twenty most workers are men, in the others women (Zhao et al. 2018, table 1)."""
 
 _PRONOUNS = frozenset({"he", "she", "him", "her", "his", "hers", "himself", "herself"})
 _BRACKETS = re.compile(r"\[\s*([^\]]*?)\s*\]")
@@ -51,10 +51,10 @@ _NEEDS = (
 
 
 def parts(data: SuiteData) -> Exams:
-    """One part a type, of the authors' development and test sentences, pro and anti side by side.
+    """One part per type, with the authors' development and test sentences, pro and anti side by side.
 
     Raises:
-        SourceError: Data is there but cannot be read.
+        SourceError: Data exists but cannot be read.
     """
     for kind in TYPES:
         try:
@@ -79,14 +79,14 @@ def _part(data: SuiteData, kind: str) -> Exam:
 
 
 def _files(data: SuiteData, kind: str, side: str) -> dict[str, Path]:
-    """The authors' files that are there, by split."""
+    """The existing files of the authors, by split."""
     names = {split: f"{side}_stereotyped_{kind}.txt.{split}" for split in SPLITS}
     found = {split: data.find(f"winobias/{name}", f"WinoBias/wino/data/{name}", name) for split, name in names.items()}
     return {split: path for split, path in found.items() if path is not None}
 
 
 def _sentences(data: SuiteData, kind: str, side: str) -> list[tuple[str, str, str]]:
-    """Sentences with brackets, each with its schema and side; from the hub where no file is there."""
+    """Sentences with brackets, each with its schema and side; from the hub if there are no files."""
     files = _files(data, kind, side)
     by_split = (
         {split: [_NUMBER.sub("", line) for line in _lines(path)] for split, path in files.items()}
@@ -107,7 +107,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _marked(row: Row) -> str:
-    """The hub's words and places of mentions as a sentence with brackets."""
+    """The hub's words and positions of mentions as a sentence with brackets."""
     try:
         words, places = [str(word) for word in row["tokens"]], [int(at) for at in row["coreference_clusters"]]
         for first, last in zip(places[::2], places[1::2], strict=True):
@@ -119,7 +119,7 @@ def _marked(row: Row) -> str:
 
 
 def _mention(marked: str, schema: str, side: str) -> Mention | None:
-    """The sentence without brackets; None where they do not mark a pronoun and one of two occupations."""
+    """The sentence without brackets; None if they do not mark a pronoun and one of two occupations."""
     sentence = re.sub(r"\s+", " ", _BRACKETS.sub(r"\1", marked)).strip()
     said = [text.lower() for text in _BRACKETS.findall(marked)]
     pronoun = next((text for text in said if text in _PRONOUNS), None)
@@ -146,7 +146,7 @@ def _occupation(text: str) -> str | None:
 
 
 def averages(exams: Sequence[Weighed]) -> tuple[Weighting, ...]:
-    """Both types alike, then all sentences."""
+    """Averages with both types weighted equally, then over all sentences."""
     return (every(exams, "types"), all_questions(exams)) if len(exams) > 1 else (all_questions(exams),)
 
 

@@ -1,8 +1,8 @@
-"""WinoGender: sentences that differ by the pronoun alone, which should change nothing of who is meant.
+"""WinoGender: sentences that differ only in the pronoun, which should not change to whom it refers.
 
-A sentence is a *gotcha* where the pronoun points away from the right answer for who goes by the shares of women in
-occupations: where the person with the occupation is meant and the pronoun is that of the occupation's minority, and
-where the other person is meant and it is that of its majority.
+A sentence is a *gotcha* if the share of women in the occupation points to the wrong answer: the person with the
+occupation is meant and the pronoun is that of the occupation's minority gender, or the other person is meant and it is
+that of the majority.
 
 Paper: Rudinger et al. 2018, sections 3 and 4; used by T0 and Flan 2022.
 """
@@ -29,7 +29,7 @@ SCORE = "winogender_direct"
 SENTENCES = ("winogender/all_sentences.tsv", "winogender-schemas/data/all_sentences.tsv", "all_sentences.tsv")
 STATISTICS = "occupations-stats.tsv"
 GAPS = (("he", "she"), ("he or she", "they"), ("as expected", "gotcha"))
-"""Groups that are compared: by pronoun, and by whether the pronoun points to the right answer."""
+"""Groups to compare: by pronoun, and by whether the pronoun points to the right answer."""
 
 _GENDERS: Mapping[str, str] = {"male": "he", "female": "she", "neutral": "they"}
 _PRONOUN = re.compile(r"\b(he|she|they|him|her|them|his|their|hers|theirs)\b", flags=re.IGNORECASE)
@@ -43,7 +43,7 @@ def parts(data: SuiteData) -> Exams:
     """One part: all sentences, with each pronoun, from the authors' files or the hub.
 
     Raises:
-        SourceError: Data is there but cannot be read.
+        SourceError: Data exists but cannot be read.
     """
     path = data.find(*SENTENCES)
     try:
@@ -62,12 +62,12 @@ def _of_files(path: Path) -> tuple[list[Mention], tuple[str, ...]]:
     mentions = [
         _mention(row["sentence"], *named, where=str(path), is_gotcha=_is_gotcha(named, shares)) for row, named in rows
     ]
-    notes = () if shares else (f"no gotchas, since {STATISTICS} does not lie beside {path.name}",)
+    notes = () if shares else (f"no gotchas, since there is no {STATISTICS} beside {path.name}",)
     return _by_schema(mentions), notes
 
 
 def _named(row: Row, path: Path) -> tuple[str, str, int, str]:
-    """Occupation, other person, who is meant and gender, which a sentence's name says."""
+    """Occupation, other person, who is meant, and gender, from a sentence's name."""
     where = str(path)
     names = str(row.get("sentid", "")).removesuffix(".txt").split(".") if isinstance(row, dict) else []
     if len(names) != 4 or names[2] not in {"0", "1"} or names[3] not in _GENDERS or not row.get("sentence"):
@@ -98,7 +98,7 @@ def _of_hub(data: SuiteData) -> tuple[list[Mention], tuple[str, ...]]:
         gotchas = {row["sentid"] for row in data.rows(HUB_ID, "gotcha", split="test")}
     except MissingDataError:
         gotchas = set()
-    notes = () if gotchas else (f"no gotchas, since {HUB_ID} is there without its configuration gotcha",)
+    notes = () if gotchas else (f"no gotchas, since the configuration gotcha of {HUB_ID} is missing",)
     return _by_schema(_hub_mentions(rows, gotchas)), notes
 
 
@@ -141,7 +141,7 @@ def _sides(gender: str, is_gotcha: bool | None) -> Iterable[str]:
 
 
 def _by_schema(mentions: Sequence[Mention]) -> list[Mention]:
-    """Sentences of one schema one after another; the order is otherwise that of the file."""
+    """Puts sentences of one schema next to each other, otherwise in the order of the file."""
     first = {one.schema: at for at, one in reversed(list(enumerate(mentions)))}
     return sorted(mentions, key=lambda one: first[one.schema])
 

@@ -1,7 +1,7 @@
-"""Questions asked in several wordings each, as T0 asks them: the score is the mean over wordings, beside the median.
+"""Questions asked in several wordings each, as in T0: the score is the mean over wordings, along with the median.
 
-Rows that belong together (a sentence with "he", and the same with "she") follow one another and share a group, so
-that a limit never parts them and an interval never counts them as independent.
+Related rows (a sentence with "he", and the same with "she") are adjacent and share a group, so a limit never separates
+them and an interval never treats them as independent.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class WordedRow:
 
     Attributes:
         row: Its number in the source.
-        fields: What wordings show of it: name of a slot → text.
+        fields: Its fields for the wordings: name of a slot → text.
         options: The answers to choose from.
-        answer: Which of them is right.
-        group: Rows of one group are one observation.
-        sides: Groups of rows that are compared which it is in: "he", "stereotype", …
-        text: The words by which it is looked for among training rows.
+        answer: Index of the right one.
+        group: Rows of one group count as one observation.
+        sides: Its groups, which are compared with others: "he", "stereotype", …
+        text: The text that is searched for in training rows.
     """
 
     row: int
@@ -40,7 +40,7 @@ class WordedRow:
 
 
 def limited(rows: Sequence[WordedRow], limit: int) -> tuple[WordedRow, ...]:
-    """The first rows, whole groups of them: the last group may go beyond the limit; 0 means all.
+    """The first rows in whole groups, so the last group may exceed the limit; 0: all.
 
     >>> rows = [WordedRow(row=n, fields={}, options=(), answer=0, group=str(n // 2)) for n in range(6)]
     >>> [one.row for one in limited(rows, 3)]
@@ -58,9 +58,9 @@ def worded_questions(part: str, rows: Iterable[WordedRow], wordings: Mapping[str
     """Every row in every wording, without exemplars.
 
     Args:
-        part: What the prompts' task is called.
+        part: Name of the prompts' task.
         rows: The rows.
-        wordings: Name → text with slots in braces; what fills a slot is never read as a slot.
+        wordings: Name → text with slots in braces; the text in a slot is never read as a slot.
     """
     return asked((_prompt(part, one, name, text) for one in rows for name, text in wordings.items()), shots=0)
 
@@ -82,7 +82,7 @@ def _prompt(part: str, row: WordedRow, name: str, text: str) -> Prompt:
 
 
 def row_gaps(rows: Sequence[WordedRow], pairs: Iterable[tuple[str, str]]) -> tuple[RowGap, ...]:
-    """The groups to compare, of those that have rows on both sides."""
+    """The pairs of groups to compare, if both have rows."""
     members: dict[str, set[int]] = {}
     for one in rows:
         for side in one.sides:
@@ -100,7 +100,7 @@ def row_gaps(rows: Sequence[WordedRow], pairs: Iterable[tuple[str, str]]) -> tup
 
 
 def measured_rows(key: str, rows: Sequence[WordedRow], *, hub: str, files: Iterable[Path] = ()) -> Measured:
-    """What the rows were made from, with the words of each as they may stand in another dataset."""
+    """The source rows, each with its text as it may occur in another dataset."""
 
     def texts() -> Iterator[tuple[int, Sequence[str]]]:
         return ((one.row, (one.text,)) for one in rows)

@@ -1,1 +1,1 @@
-"""What the machine gives: files, locks, processes, progress, random numbers by key."""
+"""The machine: files, locks, processes, progress, keyed random numbers."""

@@ -1,7 +1,7 @@
-"""Numbered pieces of work made by many processes, each once and in any order: by a pool on this machine, or by Ray.
+"""Numbered pieces of work done by many processes, each once and in any order: by a pool on this machine, or by Ray.
 
-The work is a function of a module, so that other processes can find it, and a pure one: whichever process makes a
-piece, and how often, the result is the same.
+The work is a module-level function, so that other processes can import it, and pure: the result is the same for any
+process and any number of repetitions.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ Job = TypeVar("Job")
 Receipt = TypeVar("Receipt")
 
 _ROUNDS = 3
-"""This many pools in a row that broke without making anything mean that the work itself kills its process."""
+"""After this many consecutive pools that broke without a result, the work itself is assumed to kill its process."""
 _IN_FLIGHT = 2
-"""Pieces given out a worker: one that it makes, and the next."""
+"""Pieces assigned per worker: the current one and the next."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-"""For workers: there is one a core already."""
+"""For workers, of which there is already one per core."""
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(Protocol):
-    """Who makes pieces of work."""
+    """Does pieces of work."""
 
     def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
-        """What ``work(job, number)`` returns for each of the numbers, in the order in which they are done.
+        """The results of ``work(job, number)`` for each number, in the order in which they finish.
 
         Raises:
-            FlantuneError: What the work raised, or that its processes end again and again.
+            FlantuneError: The error of the work, or its processes end repeatedly.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalEngine:
-    """Processes on this machine; one alone works in this process.
+    """Processes on this machine; a single worker is this process.
 
     Attributes:
-        workers: How many.
-        note: Told when a worker was killed.
+        workers: Number of workers.
+        note: Called if a worker is killed.
     """
 
     workers: int
     note: Callable[[str], None] = lambda _: None
 
     def make(self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]) -> Iterator[Receipt]:
-        """See ``Engine``. When a process is killed, a new pool makes what is missing."""
+        """See ``Engine``. If a process is killed, a new pool does what is missing."""
         if self.workers == 1:
             yield from (work(job, number) for number in numbers)
             return
@@ -79,7 +79,7 @@ class LocalEngine:
     def _round(
         self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]
     ) -> Iterator[tuple[int, Receipt]]:
-        """One pool, until all is made or one of its processes is killed."""
+        """One pool, until everything is done or one of its processes is killed."""
         todo, running = iter(numbers), dict[Future[Receipt], int]()
         count = min(self.workers, len(numbers))
         context = multiprocessing.get_context("spawn")
@@ -98,15 +98,15 @@ class LocalEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayEngine:
-    """Tasks of Ray: on the cluster that ``RAY_ADDRESS`` names, else on this machine.
+    """Ray tasks: on the cluster that ``RAY_ADDRESS`` names, otherwise on this machine.
 
-    A task whose process is killed is done again by Ray itself. All machines need flantune, and see the same files
+    Ray itself repeats a task whose process is killed. All machines need flantune, and see the same files
     under the same paths.
 
     Attributes:
         workers: Tasks at a time on this machine; on a cluster, as many as it has processors.
-        at_once: Tasks at a time wherever they are made; 0: as many as there are processors.
-        takes_gpu: Each task has a GPU of its own, where the cluster has any.
+        at_once: Tasks at a time on any machine; 0: the number of processors.
+        takes_gpu: Whether each task gets its own GPU, if the cluster has any.
     """
 
     workers: int
@@ -159,7 +159,7 @@ def _start(ray: Any, workers: int) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=variables, logging_level=logging.ERROR, log_to_driver=False)
         return
-    # Nothing but receipts goes through its store of objects: the least it takes is enough.
+    # Only receipts go through its object store, so the minimum is enough.
     ray.init(num_cpus=workers, object_store_memory=100 * 2**20, runtime_env=variables, **quiet)
 
 
@@ -179,7 +179,7 @@ def _killed(times: int) -> WorkerKilledError:
 
 
 def _become_worker() -> None:
-    """One thread, deaf to Ctrl-C (whoever started it ends it), and gone when that one is."""
+    """Uses one thread, ignores Ctrl-C (the parent ends it), and ends with its parent."""
     os.environ.update(_ONE_THREAD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flantune.errors import FlantuneError
 _LONGEST_SLUG = 120
 
 MOST_BYTES = 256 * 2**20
-"""No file of settings or results is larger; a path to something else, a disk say, must not fill the memory."""
+"""No file of settings or results is larger; a path to something else, such as a disk, must not fill the memory."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears under its name when the block ends well, and not at all otherwise.
+    """A file that gets its name when the block ends successfully, and otherwise does not appear.
 
     Raises:
         FlantuneError: The folder cannot be written or the disk is full.
@@ -51,7 +51,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the one that is meant, to write into: it takes its name, and its place, when all went well."""
+    """A temporary folder to write into, which replaces the intended one when the block ends successfully."""
     draft, old = (folder.with_name(f".{folder.name}.{state}") for state in ("draft", "old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -65,7 +65,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def open_as_usual(*paths: Path) -> None:
-    """Gives files the rights of any new file here (the umask's): made under a temporary name, they have the owner's."""
+    """Gives files the usual permissions (by umask); created under a temporary name, they are private."""
     mask = os.umask(0o077)
     os.umask(mask)
     for path in paths:
@@ -74,7 +74,7 @@ def open_as_usual(*paths: Path) -> None:
 
 @contextmanager
 def disk_explained() -> Iterator[None]:
-    """Wraps what libraries write: a full or locked disk becomes an error in one sentence, whatever they raise for it.
+    """Wraps writes by libraries: a full or read-only disk becomes a one-sentence error, whatever exception they raise.
 
     Raises:
         FlantuneError: The disk is full or the folder cannot be written.
@@ -83,7 +83,7 @@ def disk_explained() -> Iterator[None]:
         yield
     except FlantuneError:
         raise
-    except Exception as error:  # safetensors and tokenizers have exceptions of their own for it
+    except Exception as error:  # safetensors and tokenizers have their own exceptions for it
         text = getattr(error, "strerror", None) or str(error)
         if not isinstance(error, OSError) and not re.search(r"os error \d+|No space left|I/O error", text):
             raise
@@ -95,10 +95,10 @@ def disk_explained() -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Writes a file so that a reader finds the old content or the new, never half of it.
+    """Writes a file such that a reader finds either the old or the new content.
 
     Raises:
-        FlantuneError: The folder cannot be written or the disk is full; nothing half-written is left.
+        FlantuneError: The folder cannot be written or the disk is full; no incomplete file is left.
     """
     with whole_file(path) as handle:
         handle.write(text.encode("utf-8"))
@@ -106,7 +106,7 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_json(path: Path, value: object) -> Path:
-    """Writes indented JSON, whole or not at all; not-a-number becomes null."""
+    """Writes indented JSON, completely or not at all; NaN becomes null."""
     return write_text(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -115,7 +115,7 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
 
     Args:
         path: The file.
-        mends: What to do when it is broken, for the message.
+        mends: What to do if it is damaged, for the message.
         error: What is raised.
 
     Raises:
@@ -132,14 +132,14 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
 
 
 MENDS = "the file is damaged: repeat the command that wrote it, or restore a copy"
-"""What repairs most damaged files."""
+"""How to repair most damaged files."""
 
 
 def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hint: str = "") -> str:
-    """A small file's text, a byte-order mark left out.
+    """A small file's text, without a byte-order mark.
 
     Raises:
-        FlantuneError: The class asked for: the file is missing, is a folder, or holds something else than UTF-8.
+        FlantuneError: The class asked for: the file is missing, is a folder, or is not UTF-8.
     """
     where, raw = str(path), b""
     try:
@@ -170,10 +170,10 @@ def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hin
 
 
 def check_regular(path: Path) -> None:
-    """Makes sure that reading a file ends: a pipe that nobody writes to would be waited for without end.
+    """Makes sure that reading a file ends: a pipe without a writer would block forever.
 
     Raises:
-        OSError: There is no file, or something else than a file.
+        OSError: There is no such file, or it is not a regular file.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -182,7 +182,7 @@ def check_regular(path: Path) -> None:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Opens a file without waiting forever where it is a pipe that nobody writes to."""
+    """Opens a file without blocking on a pipe without a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -193,15 +193,15 @@ def file_sha256(path: Path) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; False for a name that no file can have."""
+    """Whether a file exists; False for an impossible name."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long, or holds what no name may
+    except (OSError, ValueError):  # too long, or with invalid characters
         return False
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; False for a name that none can have."""
+    """Whether a folder exists; False for an impossible name."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -209,7 +209,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything of this name is there; False for a name that nothing can have."""
+    """Whether anything with this name exists; False for an impossible name."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -217,10 +217,10 @@ def is_there(path: Path) -> bool:
 
 
 def near_file(path: Path) -> str:
-    """A suggestion for a file that is not there: one beside it with a name alike, or the empty string.
+    """A suggestion for a missing file: one in the same folder with a similar name, or the empty string.
 
-    Names are compared without their endings, which would make any two files alike. A task file or a run file is never
-    taken for data, nor data for one of them; a folder is never taken for a file.
+    Names are compared without their suffixes, which would make any two files similar. Task and run files are never
+    suggested for data or the reverse, nor a folder for a file.
     """
     is_toml = path.suffix == ".toml"
     try:
@@ -233,7 +233,7 @@ def near_file(path: Path) -> str:
 
 
 def without_nan(value: object) -> object:
-    """The value with every NaN and infinity replaced by None, which JSON can say.
+    """The value with every NaN and infinity replaced by None, for JSON.
 
     >>> without_nan({"a": [1.0, float("nan")]})
     {'a': [1.0, None]}
@@ -248,12 +248,12 @@ def without_nan(value: object) -> object:
 
 
 def slug(*names: str) -> str:
-    """A name fit for a folder, from one or more names.
+    """A valid folder name from one or more names.
 
     >>> slug("closed-book QA", "struct to text")
     'closed-book-qa+struct-to-text'
 
-    Letters of all scripts stay, or else names without a Latin one would share a folder.
+    Letters of all scripts stay; otherwise names without a Latin letter would share a folder.
 
     >>> slug("推論", "Übersetzung")
     '推論+übersetzung'
@@ -263,7 +263,7 @@ def slug(*names: str) -> str:
     >>> slug("???")
     'a03b221c'
 
-    A very long one is cut, and ends in a digest of the whole: file systems allow 255 bytes.
+    A very long name is cut, and ends in a digest of the whole: file systems allow 255 bytes.
 
     >>> len(slug(*(f"task number {k}" for k in range(100))))
     120

@@ -1,4 +1,4 @@
-"""Why the Hugging Face hub did not give something, and what to do: told from what its libraries raise."""
+"""Why a request to the Hugging Face hub failed, and what to do, derived from its libraries' exceptions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _UNREACHED = frozenset(
         "LocalEntryNotFoundError",
     }
 )
-"""What is raised, itself or as a base, where the hub was not asked or did not answer."""
+"""Exceptions, or their bases, raised if the hub was not asked or did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubFault:
-    """What was wrong and what helps."""
+    """What was wrong and what to do."""
 
     message: str
     hint: str
@@ -30,15 +30,15 @@ class HubFault:
 def hub_fault(
     error: BaseException, name: str, *, revision: str | None = None, is_dataset: bool = False
 ) -> HubFault | None:
-    """The fault behind an error of the hub's libraries; None where the error is about something else.
+    """The fault behind an error of the hub's libraries; None if the error is about something else.
 
-    They wrap what the hub said in errors of a dozen types, so all that led to the error are looked at.
+    They wrap the hub's responses in errors of a dozen types, so all causes of the error are examined.
 
     Args:
         error: What was raised.
         name: Id of the repository.
-        revision: The branch or commit that was asked for.
-        is_dataset: It is a dataset rather than a model.
+        revision: The requested branch or commit.
+        is_dataset: Whether it is a dataset rather than a model.
     """
     chain = tuple(_chain(error))
     kinds = {base.__name__ for one in chain for base in type(one).__mro__}
@@ -69,7 +69,7 @@ def hub_fault(
 
 
 def upload_fault(error: BaseException, name: str) -> HubFault:
-    """The fault behind an error of the hub's library on the way there.
+    """The fault behind an error of the hub's library when uploading.
 
     Args:
         error: What was raised.
@@ -108,7 +108,7 @@ def upload_fault(error: BaseException, name: str) -> HubFault:
 
 
 def _unreached(what: str) -> HubFault:
-    """The hub was not asked, since that is forbidden here, or did not answer."""
+    """The hub was not asked, because of offline mode, or did not answer."""
     if any(os.environ.get(key) for key in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")):
         return HubFault(
             f"HF_HUB_OFFLINE is set, and the {what} is not in the cache",
@@ -123,7 +123,7 @@ def _unreached(what: str) -> HubFault:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that led to it, also where it hides them."""
+    """An error and all its causes, including suppressed ones."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

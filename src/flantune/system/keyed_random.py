@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
-"""2^64 divided by the golden ratio: steps through the 64-bit numbers without clumping."""
+"""2^64 divided by the golden ratio: steps through the 64-bit numbers without clustering."""
 
 
 def scramble(value: int) -> int:
-    """Spread a 64-bit number over all 64 bits; a bijection (the finalizer of the SplitMix64 generator).
+    """Mixes all 64 bits of a number; a bijection (the finalizer of the SplitMix64 generator).
 
     >>> scramble(0), scramble(1) != scramble(2)
     (0, True)
@@ -40,7 +40,7 @@ def mix64(*words: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def stream_key(seed: int, *names: str | int) -> int:
-    """The key of a named random stream, so that streams stay what they are when others come or go.
+    """The key of a named random stream, so that a stream does not depend on others.
 
     >>> stream_key(0, "rte", "templates") == stream_key(0, "rte", "templates")
     True
@@ -53,7 +53,7 @@ def stream_key(seed: int, *names: str | int) -> int:
 
 
 def shuffled(size: int, *, key: int, limit: int | None = None) -> Iterator[int]:
-    """The first ``limit`` numbers of a shuffle of range(size), in memory that grows with ``limit`` alone.
+    """The first ``limit`` numbers of a shuffle of range(size), in memory that only grows with ``limit``.
 
     >>> sorted(shuffled(5, key=7)), len(list(shuffled(1_000, key=7, limit=3)))
     ([0, 1, 2, 3, 4], 3)

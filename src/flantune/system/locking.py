@@ -18,11 +18,11 @@ from flantune.system.files import is_there
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
 _PATIENCE_S = 0.2
-"""For a holder that is just leaving."""
+"""Time to wait for a holder that is about to finish."""
 
 
 class BusyFolderError(FlantuneError):
-    """Another command is at work in the folder."""
+    """Another command is working in the folder."""
 
     exit_code = 2
 
@@ -31,8 +31,8 @@ class BusyFolderError(FlantuneError):
 def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
     """Within the block, no other flantune command works in the folder.
 
-    The operating system holds the lock and lets go of it when the process ends, however it ends: a file that a killed
-    process left behind locks nobody out. A folder that is made for it and stays empty is gone afterwards.
+    The operating system holds the lock and releases it when the process ends in any way: a file left by a killed
+    process blocks nobody. A folder that is created for it and stays empty is removed afterwards.
 
     Raises:
         BusyFolderError: Another command holds it; the message names its process and host.
@@ -44,19 +44,19 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
     try:
         yield
     finally:
-        # Whoever opened the file meanwhile finds, once it is theirs, that it has no name, and opens it anew. Windows
-        # removes no file that is open; there letting go of the lock does it.
+        # A process that opened the file meanwhile notices that it has been removed, and opens it again. Windows does
+        # not remove open files; there, closing the lock does it.
         with suppress(OSError):
             path.unlink()
         lock.release()
         with suppress(OSError):
-            for one in made:  # the first that holds something stays, and so do those above it
+            for one in made:  # the first non-empty one stays, and so do those above it
                 one.rmdir()
 
 
 def _claim(path: Path) -> FileLock:
     where = str(path.parent)
-    # A stand-in for locks that the file system lacks would outlive a killed process.
+    # A replacement for locks that the file system lacks would outlive a killed process.
     lock = FileLock(path, timeout=_PATIENCE_S, poll_interval=0.02, fallback_to_soft=False, on_acquired=_sign)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _claim(path: Path) -> FileLock:
 
 
 def _sign(handle: int) -> None:
-    """Writes who holds the lock after the first byte, which Windows lets nobody else read."""
+    """Writes the holder of the lock after the first byte, which others cannot read on Windows."""
     who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     os.ftruncate(handle, 0)
     os.write(handle, b" " + json.dumps(who).encode())

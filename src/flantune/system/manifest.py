@@ -1,4 +1,4 @@
-"""What a run was: versions, fingerprints, seconds, memory and files; written last, so its presence means done."""
+"""The manifest of a run: versions, fingerprints, seconds, memory and files; its presence means that it is finished."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _PACKAGES = (
 
 
 class Stopwatch:
-    """Seconds of each stage, added up over all starts of a run; kept in a file, so a kill loses one stage."""
+    """Seconds of each stage, summed over all starts of a run; stored in a file, so a kill loses at most one stage."""
 
     def __init__(self, path: Path | None, *, note: Callable[[str], None] = lambda _: None) -> None:
-        """Goes on where an earlier start stopped.
+        """Continues from an earlier start.
 
         Args:
-            path: The file; None: nothing is kept.
-            note: Told when the file is damaged, so that counting begins anew.
+            path: The file; None: nothing is stored.
+            note: Called if the file is damaged, so that counting restarts.
         """
         self._path = path
         self.seconds: dict[str, float] = {}
@@ -69,7 +69,7 @@ def _seconds(found: object, path: Path) -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that may change a result."""
+    """Versions of everything that may affect a result."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
@@ -89,14 +89,14 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What ``manifest.json`` says.
+    """The content of ``manifest.json``.
 
     Attributes:
-        versions: Package → version, of everything that may change a result.
-        fingerprints: What it names → the fingerprint.
+        versions: Package → version, for everything that may affect a result.
+        fingerprints: Name → fingerprint.
         seconds: Stage → seconds, over all starts.
-        peak_memory_mib: Most resident memory of the last start; None where the system does not tell.
-        files: All others of the folder.
+        peak_memory_mib: Peak resident memory of the last start; None if the system does not report it.
+        files: All other files of the folder.
     """
 
     schema: int = 1
@@ -108,7 +108,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: Mapping[str, str]) -> Path:
-    """Writes ``manifest.json``: the last file of a run, which names all others."""
+    """Writes ``manifest.json``, the last file of a run, which lists all others."""
     manifest = Manifest(
         versions=versions(),
         fingerprints=dict(fingerprints),
@@ -120,7 +120,7 @@ def write_manifest(folder: Path, *, seconds: Mapping[str, float], fingerprints: 
 
 
 def _files(folder: Path) -> Iterator[ManifestFile]:
-    # A store is how an interrupted run goes on, and its files are named by chance.
+    # A store is only for resuming an interrupted run, and its files have random names.
     passed_over = {".lock", "checkpoints", "store"}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not passed_over & {*path.relative_to(folder).parts}:

@@ -1,4 +1,4 @@
-"""How much memory the process has needed."""
+"""The memory use of the process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def peak_bytes() -> int:
-    """Most resident memory this process ever held; 0 where the system does not tell (Windows)."""
+    """Peak resident memory of this process; 0 if the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:

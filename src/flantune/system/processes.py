@@ -1,4 +1,4 @@
-"""Several processes that work together: their ranks, sums over all, and an end for all when one is gone."""
+"""Several processes that work together: their ranks, sums over all, and a common end if one is gone."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 COLLECTIVE_TIMEOUT_S = 1800
-"""How long one process waits in a sum for another that is alive. Work of the first alone is waited for without limit.
+"""How long one process waits in a sum for another that is alive. Work of only the first process is waited for without
+limit.
 """
 HEARTBEAT_S = 1.0
 HEARING_S = 60.0
-"""How long a process that fails waits for the others to hear why, before it ends and with it what they hear it from."""
+"""How long a failing process waits for the others to learn why, before it ends together with the shared store."""
 SILENCE_S = 120.0
-"""A process that gave no sign of life for so long is taken for dead: its machine may have lost power."""
+"""A process without a sign of life for this long is assumed dead: its machine may have lost power."""
 _GONE = re.compile(
     r"closed by peer|reset by peer|broken pipe|timed? ?out|refused|connection (was )?(lost|closed)", re.I
 )
@@ -42,12 +43,12 @@ _REPEAT = "look at the messages of the other processes, then repeat the command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processes:
-    """This process among those that work on one run; alone by default, and then nothing here has an effect.
+    """This process among those that work on one run; by default it is alone, and nothing here has an effect.
 
     Attributes:
         rank: Its number, from 0.
-        count: How many there are.
-        store: Small messages between them; None alone.
+        count: Number of processes.
+        store: A store for small messages between them; None if alone.
     """
 
     rank: int = 0
@@ -56,14 +57,14 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that writes files and tells the user."""
+        """Whether it is the one that writes files and reports."""
         return self.rank == 0
 
     def first(self, work: Callable[[], object]) -> None:
-        """The first process does some work, however long it takes; the others wait for its end.
+        """The first process does some work of any length; the others wait for it.
 
         Raises:
-            TrainingError: In the others, when the work failed. The first raises what the work raised.
+            TrainingError: In the others, if the work failed. The first raises the original error.
         """
         if self.store is None:
             work()
@@ -91,13 +92,13 @@ class Processes:
             raise TrainingError(f"the first process stopped: {failure}", where=self.name, hint=_REPEAT)
 
     def in_turn(self, work: Callable[[], Value]) -> Value:
-        """Does some work in the first process, then in the others, which find what it wrote; returns the result."""
+        """Does some work in the first process, then in the others, which can use what it wrote; returns the result."""
         made: list[Value] = []
         self.first(lambda: made.append(work()))
         return made[0] if made else work()
 
     def _await_hearing(self, key: str) -> None:
-        """Waits a little until the others know: what they know it from may end with this process."""
+        """Waits a little until the others know, since the shared store may end with this process."""
         deadline = time.monotonic() + HEARING_S
         while self.store is not None and self.store.add(f"{key}/heard", 0) < self.count - 1:
             if time.monotonic() > deadline:
@@ -108,7 +109,7 @@ class Processes:
         """Makes sure that all processes have the same value.
 
         Raises:
-            TrainingError: This one has another than the first.
+            TrainingError: This one has a different value from the first.
         """
         if self.store is None:
             return
@@ -126,12 +127,12 @@ class Processes:
             )
 
     def gather(self, value: Value) -> list[Value]:
-        """What each process gives, by rank; the same list in all. All must call it."""
+        """The values of all processes, by rank; the same list in all. All must call it."""
         if self.store is None:
             return [value]
         import torch
 
-        # Each adds its bytes at its own place to a sum, and a sum ends at once when somebody is gone.
+        # Each adds its bytes at its own place in a sum, and a sum ends immediately if a process is gone.
         mine = np.frombuffer(pickle.dumps(value), dtype=np.uint8)
         lengths = self.total(np.where(np.arange(self.count) == self.rank, len(mine), 0.0)).astype(np.int64)
         ends = np.cumsum(lengths)
@@ -151,7 +152,7 @@ class Processes:
         return summed
 
     def any(self, claim: bool, /) -> bool:
-        """Whether it holds in any process; the same answer in all."""
+        """Whether it is true in any process; the same answer in all."""
         return bool(self.total(np.array([float(claim)]))[0])
 
     @property
@@ -168,8 +169,8 @@ ALONE = Processes()
 
 
 def current() -> Processes:
-    """This process among those that joined; alone when there was no joining."""
-    dist: Any = sys.modules.get("torch.distributed")  # where nobody has imported it, nobody has joined
+    """This process among those that joined; alone if none joined."""
+    dist: Any = sys.modules.get("torch.distributed")  # if it is not imported, no process has joined
     if dist is None or not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return ALONE
     store = _messages(_default_store())
@@ -180,8 +181,8 @@ def current() -> Processes:
 def joined(*, timeout_s: float = COLLECTIVE_TIMEOUT_S) -> Iterator[Processes]:
     """Within the block, this process works with the others that ``torchrun`` (or any program like it) started.
 
-    Reads ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``. Without them, or inside
-    another such block, nothing is set up. A process that dies, or shows no sign of life, ends the others.
+    Reads ``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT``. Without these, or inside
+    another such block, nothing is set up. If a process dies, or gives no sign of life, the others end.
 
     Raises:
         TrainingError: The others cannot be reached, or a machine has fewer GPUs than processes.
@@ -199,15 +200,15 @@ def joined(*, timeout_s: float = COLLECTIVE_TIMEOUT_S) -> Iterator[Processes]:
     processes = current()
     with _watched(processes):
         yield processes
-        # The first process keeps the store, so it must not leave while others still read there.
+        # The first process hosts the store, so it must not leave while others still read from it.
         processes.total(np.zeros(1))
-    # Only after success: with a process gone, leaving in good order would wait for it.
+    # Only after success: if a process is gone, an orderly shutdown would wait for it.
     dist.destroy_process_group()
 
 
 @contextmanager
 def gone_explained(processes: Processes) -> Iterator[None]:
-    """Turns what a library says when another process is gone into a message with a next step.
+    """Turns a library's error about a lost process into a message with a next step.
 
     Raises:
         TrainingError: Another process is gone.
@@ -235,7 +236,7 @@ def _explained() -> Iterator[None]:
 
 
 def _take_device() -> None:
-    """One GPU a process."""
+    """One GPU per process."""
     import torch
 
     if not torch.cuda.is_available():
@@ -248,7 +249,7 @@ def _take_device() -> None:
 
 
 def _add_up(line: Tensor) -> None:
-    """Puts the sum over all processes in place of each one's values."""
+    """Replaces each process's values by the sum over all."""
     import torch.distributed as dist
 
     with _explained():
@@ -262,7 +263,7 @@ def _default_store() -> Any:
 
 
 def _messages(store: Any) -> Store:
-    """The part of a store that is ours."""
+    """Our part of a store."""
     import torch.distributed as dist
 
     ours: Store = dist.distributed_c10d.PrefixStore("flantune", store)
@@ -271,9 +272,9 @@ def _messages(store: Any) -> Store:
 
 @contextmanager
 def _watched(processes: Processes) -> Iterator[None]:
-    """Within the block, this process gives signs of life and ends itself when another one's cease."""
+    """Within the block, this process gives signs of life, and ends if another one's cease."""
     stopped = threading.Event()
-    # A connection of its own: the other one may be held up in a long wait.
+    # A separate connection, since the other may be blocked in a long wait.
     store = _messages(_default_store().clone())
     watch = threading.Thread(target=_watch, args=(processes, store, stopped), daemon=True, name="flantune-watch")
     watch.start()
@@ -307,8 +308,8 @@ def _watch(processes: Processes, store: Store, stopped: threading.Event) -> None
 
 
 def _end(processes: Processes, gone: int, stopped: threading.Event) -> None:
-    """Ends this process at once: its main thread may wait forever for the one that is gone."""
-    # The main thread may have noticed too, and be about to say more.
+    """Ends this process immediately: its main thread may wait forever for the lost one."""
+    # The main thread may have noticed too, and have more to report.
     if stopped.wait(2 * HEARTBEAT_S):
         return
     name = Processes(rank=gone, count=processes.count).name

@@ -1,4 +1,4 @@
-"""What a long job tells the person who waits for it."""
+"""Progress of long jobs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Is told what happens: a terminal, a log, or nobody."""
+    """Receives progress: a terminal, a log, or nothing."""
 
     def stage(self, title: str) -> None:
-        """A new part of the work begins."""
+        """A new stage of the work begins."""
 
     def note(self, message: str) -> None:
         """Something the user should know."""
 
     def step(self, done: float, total: float, text: str) -> None:
-        """Part of the present stage is done; ``text`` has the numbers worth seeing."""
+        """Part of the current stage is done; ``text`` has the relevant numbers."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""Libraries that talk at import, kept silent."""
+"""Silences libraries that print at import."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Within the block, no warning, no log message up to a warning and nothing on stderr; errors still raise.
+    """Within the block there are no warnings, no log messages up to warnings and nothing on stderr; errors are raised.
 
-    Some libraries look at import for kernels that they can do without, and say so when they find none.
+    Some libraries look for optional kernels at import, and report that they are missing.
     """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

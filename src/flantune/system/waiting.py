@@ -80,11 +80,6 @@ class Sleep:
     def __init__(self) -> None:
         self._over: threading.Event | None = None
 
-    @property
-    def is_on(self) -> bool:
-        """Whether they sleep."""
-        return self._over is not None
-
     def begin(self) -> None:
         """Threads that wait sleep from here on, once OpenMP is loaded."""
         libraries = _loaded()

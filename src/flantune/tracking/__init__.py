@@ -1,1 +1,1 @@
-"""Metrics, settings and reports for programs that keep track of many runs. Off unless a run file asks."""
+"""Sends metrics, settings and reports to experiment trackers. Off unless a run file names one."""

@@ -1,4 +1,4 @@
-"""Trackers follow the metrics file: it is there whole, whatever happens to them."""
+"""Trackers follow the metrics file, which is complete whatever happens to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flantune.tracking.tracker import Tracked, Tracker, open_tracker
 from flantune.training.log import parsed_line
 from flantune.training.metrics_line import MetricsLine
 
-# Numbers of a line that become curves; the losses by task and cluster do too.
+# Numbers of a line that become curves, as do the losses by task and cluster.
 _CURVES = (
     "loss", "inputs_loss", "learning_rate", "grad_norm", "fill",
     "tokens_per_s", "pipeline_tokens_per_s", "data_wait_share",
@@ -26,17 +26,17 @@ class _Listener:
     name: str
     tracker: Tracker
     step: int
-    """The last one that it was told of."""
+    """The last step that was sent to it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Followers:
-    """Trackers of one tuning, told what its metrics file gains. One that fails is left out; the run goes on.
+    """Trackers of one tuning, which receive new lines of its metrics file. If one fails, the run continues without it.
 
     Attributes:
-        metrics: The file, a ``MetricsLine`` a line; it may not be there yet.
-        kept: Says by which key each tracker finds the tuning again, and what it was told.
-        note: Told of a tracker that fails.
+        metrics: The file, one ``MetricsLine`` per line; it may not exist yet.
+        kept: File with each tracker's key, and what was sent to it.
+        note: Called if a tracker fails.
     """
 
     metrics: Path
@@ -46,7 +46,7 @@ class Followers:
     _read_bytes: int = 0
 
     def tell(self) -> None:
-        """Sends the lines that were added since the last time."""
+        """Sends the lines added since the last call."""
         if not self.listeners:
             return
         lines = self._new_lines()
@@ -56,19 +56,19 @@ class Followers:
             self._keep()
 
     def conclude(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
-        """Sends what was measured, and the files that say more."""
+        """Sends the final results, and files with details."""
         there = [path for path in files if path.is_file()]
         for listener in list(self.listeners):
             self._try(listener, lambda to=listener: to.tracker.conclude(scores, there))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Tells all trackers that nothing comes for now."""
+        """Ends logging in all trackers for now."""
         for listener in list(self.listeners):
             self._try(listener, listener.tracker.close)
         self.listeners.clear()
 
     def _new_lines(self) -> list[MetricsLine]:
-        """Whole lines after those that were read; from the start where the file was cut, as after an interruption."""
+        """Complete lines not yet read; all lines if the file was truncated, as after an interruption."""
         size = self.metrics.stat().st_size if self.metrics.is_file() else 0
         if size < self._read_bytes:
             self._read_bytes = 0
@@ -84,7 +84,7 @@ class Followers:
         try:
             call()
         except Exception as error:
-            # Whatever another program does: it must not end hours of training.
+            # A tracker's failure must not end hours of training.
             self.listeners.remove(listener)
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self.note(f"{listener.name} gets nothing more: {reason}; {self.metrics} has everything")
@@ -105,15 +105,15 @@ def follow(
     fold: str,
     settings: Mapping[str, object],
 ) -> Followers:
-    """Trackers that are told what a metrics file gains, going on where they were interrupted.
+    """Trackers that receive new lines of a metrics file and resume after an interruption.
 
     Args:
-        names: Which trackers.
-        metrics: The file; what the trackers need is kept beside it.
-        note: Told of a tracker that fails.
-        project: What the run is filed under.
+        names: Names of the trackers.
+        metrics: The file; the trackers' state is stored beside it.
+        note: Called if a tracker fails.
+        project: The project in the tracker.
         run: Its name.
-        fold: Which of its models; empty for pretraining.
+        fold: The fold; empty for pretraining.
         settings: Dotted setting → value.
     """
     kept = metrics.parent / _KEPT
@@ -150,7 +150,7 @@ def _log(listener: _Listener, lines: Sequence[MetricsLine]) -> None:
 
 
 def curves(line: MetricsLine) -> dict[str, float]:
-    """The numbers of a line that become curves, by name; what was not measured is left out."""
+    """The numbers of a line that become curves, by name; those that were not measured are left out."""
     values: dict[str, float | None] = {f"training/{name}": getattr(line, name) for name in _CURVES}
     values |= {f"loss/{task}": found.loss for task, found in line.tasks.items()}
     values |= {f"loss by cluster/{cluster}": found.loss for cluster, found in line.clusters.items()}

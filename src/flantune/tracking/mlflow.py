@@ -1,4 +1,4 @@
-"""MLflow, where ``MLFLOW_TRACKING_URI`` says: a server, a database or a folder."""
+"""MLflow, at ``MLFLOW_TRACKING_URI``: a server, a database or a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARAMETERS_AT_ONCE = 100
 
 
 def open_tracker(tracked: Tracked) -> _Mlflow:
-    """A run of MLflow in the experiment named like the project."""
+    """An MLflow run in the experiment with the project's name."""
     return _Mlflow(tracked)
 
 
@@ -56,7 +56,7 @@ class _Mlflow:
 
 
 def _named(name: str) -> str:
-    """A name of signs that MLflow takes.
+    """A name with only characters that MLflow allows.
 
     >>> _named("loss/anli_r1 (r1)")
     'loss/anli_r1 _r1_'

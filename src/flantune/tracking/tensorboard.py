@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run folder, drawn anew at each start, since they cannot be cut at a step."""
+"""TensorBoard: event files in the run folder, rewritten at each start, since they cannot be truncated at a step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flantune.tracking.tracker import Tracked
 
 
 def open_tracker(tracked: Tracked) -> _TensorBoard:
-    """Event files in the folder ``tensorboard`` of what is tracked."""
+    """Event files in the folder ``tensorboard`` of the tracked run."""
     return _TensorBoard(tracked)
 
 
 class _TensorBoard:
     key = ""
-    """Empty: it never goes on, it begins anew."""
+    """Empty: it never continues, it starts again."""
 
     def __init__(self, tracked: Tracked) -> None:
         from torch.utils.tensorboard import SummaryWriter

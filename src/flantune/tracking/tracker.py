@@ -1,4 +1,4 @@
-"""What a program that keeps track of runs is told, whichever it is."""
+"""The common interface of experiment trackers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Protocol
 from flantune.errors import ConfigError
 
 MODULES = {"tensorboard": "tensorboard", "trackio": "trackio", "wandb": "wandb", "mlflow": "mlflow"}
-"""Tracker → the library that it needs. A tracker's own module here has its name."""
+"""Tracker → the library that it needs. Each tracker has a module of its name here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
-    """One tuning that is kept track of: a fold of a run.
+    """One tracked tuning: a fold of a run.
 
     Attributes:
-        project: What it is filed under.
-        run: Name of the run; its folds are one group.
-        fold: Which of its models; empty for pretraining.
+        project: The project in the tracker.
+        run: Name of the run; its folds form a group.
+        fold: The fold; empty for pretraining.
         settings: Dotted setting → value.
-        folder: A folder for what the tracker itself writes.
-        earlier: What ``Tracker.key`` was when it was tracked before; empty: never.
+        folder: A folder for the tracker's own files.
+        earlier: ``Tracker.key`` from an earlier start; empty: none.
     """
 
     project: str
@@ -37,33 +37,33 @@ class Tracked:
 
     @property
     def title(self) -> str:
-        """Its name among others."""
+        """Its display name."""
         return f"{self.run}: {self.fold}" if self.fold else self.run
 
 
 class Tracker(Protocol):
-    """One tuning in one program that keeps track of runs."""
+    """One tuning in one tracker."""
 
     @property
     def key(self) -> str:
-        """By what the program finds this tuning again after an interruption."""
+        """Key by which the tracker finds this tuning after an interruption."""
         ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Points of curves."""
+        """Adds points to curves."""
         ...
 
     def conclude(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
-        """What was measured at the end, and files to keep with it."""
+        """Adds the final results, and files to store with them."""
         ...
 
     def close(self) -> None:
-        """Nothing comes for now."""
+        """Ends logging for now."""
         ...
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Makes sure that the trackers' libraries are there, before anything is computed.
+    """Checks that the trackers' libraries are installed, before anything is computed.
 
     Raises:
         ConfigError: One is not installed.
@@ -75,11 +75,11 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def open_tracker(name: str, tracked: Tracked) -> Tracker:
-    """A tracker that goes on with what it was told before.
+    """A tracker that continues after what was already sent.
 
     Args:
         name: A key of ``MODULES``.
-        tracked: What is kept track of.
+        tracked: The tuning to track.
     """
     opened: Tracker = import_module(f"flantune.tracking.{name}").open_tracker(tracked)
     return opened

@@ -1,4 +1,4 @@
-"""Trackio: a local database of runs, or a Space of the hub."""
+"""Trackio: a local database of runs, or a hub Space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flantune.tracking.tracker import Tracked
 
 
 def open_tracker(tracked: Tracked) -> _Trackio:
-    """A run of Trackio, in its own folder of runs (``TRACKIO_DIR``)."""
+    """A Trackio run, in its own folder of runs (``TRACKIO_DIR``)."""
     return _Trackio(tracked)
 
 
@@ -18,7 +18,7 @@ class _Trackio:
     def __init__(self, tracked: Tracked) -> None:
         import trackio
 
-        # Trackio finds a run again by its name, and two runs may have one title.
+        # Trackio finds a run by its name, and two runs may have the same title.
         self.key = tracked.earlier or f"{tracked.title} {uuid.uuid4().hex[:6]}"
         self._run = trackio.init(
             project=tracked.project,

@@ -11,7 +11,7 @@ from flantune.tracking.tracker import Tracked
 
 
 def open_tracker(tracked: Tracked) -> _Wandb:
-    """A run of Weights & Biases, whose files lie in the folder ``wandb`` of what is tracked."""
+    """A Weights & Biases run, with its files in the folder ``wandb`` of the tracked run."""
     return _Wandb(tracked)
 
 

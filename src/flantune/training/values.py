@@ -57,6 +57,6 @@ class NonFinite:
         )
 
 
-def _some(numbers: tuple[int, ...], *, at_most: int = 8) -> str:
-    shown = ", ".join(map(str, numbers[:at_most]))
-    return shown if len(numbers) <= at_most else f"{shown} and {len(numbers) - at_most} more"
+def _some(numbers: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, numbers[:8]))
+    return shown if len(numbers) <= 8 else f"{shown} and {len(numbers) - 8} more"

@@ -1,1 +1,1 @@
-"""From prompts to samples: what a model is asked, and what it answers."""
+"""From prompts to samples: what a model is asked, and its answers."""

@@ -1,4 +1,4 @@
-"""Written answers: the one entry for tasks, benchmarks and open-ended prompts alike."""
+"""Generated answers: the single entry point for tasks, benchmarks and open-ended prompts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 Backend = Literal["transformers", "vllm"]
-"""What does the writing: flantune's own loop over the model, or vLLM."""
+"""What generates answers: flantune's own loop over the model, or vLLM."""
 
-# Part of every key: raise it when the same tokens and weights would give other answers.
+# Part of every key: increase it when the same tokens and weights would give different answers.
 _VERSION = 4
 _KEEP_EVERY_SECONDS = 2.0
 
@@ -33,8 +33,8 @@ class Written:
 
     Attributes:
         text: What the model wrote, cut where a stop string begins.
-        tokens: Its token ids, without the end of sequence; a stop string's tokens are among them.
-        finish: Why it ends: end of sequence, a stop string (or a complete answer), or no more room.
+        tokens: Its token ids, without the end of sequence but including a stop string's tokens.
+        finish: Why it ended: end of sequence, a stop string (or a complete answer), or the length limit.
     """
 
     text: str
@@ -43,10 +43,10 @@ class Written:
 
 
 def writer_for(lm: LanguageModel, backend: Backend) -> Writer:
-    """The writer of a backend's name.
+    """The generator of a backend.
 
     Raises:
-        ModelError: vLLM is asked for and not installed, or cannot serve this model.
+        ModelError: vLLM is requested but not installed, or cannot serve this model.
     """
     if backend == "transformers":
         return write
@@ -69,24 +69,24 @@ def write_answers(
     each: Callable[[int, int, Written], None] | None = None,
     writer: Writer = write,
 ) -> list[tuple[Written, ...]]:
-    """What a model writes after each prompt; answers that the store has are not written again.
+    """Generates answers to each prompt; stored answers are not generated again.
 
     Args:
         lm: The model; it is not changed.
         prompts: The prompts. Identical ones are computed once.
         codec: Turns prompts into tokens.
-        decoding: How tokens are chosen, and what else than the codec's end token ends an answer. The same seed,
-            prompt and number of the answer give the same one, whatever else is asked.
-        answers_each: Answers to each prompt. Without temperature all are the same.
-        store: Where answers are kept every few seconds, and looked up; None: nowhere.
-        fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
-        batch_tokens: Array positions of a batch, those to be written included.
-        progress: Called with (answers done, answers in all).
-        each: Called with prompt, sample and answer for each answer that was not in the store, as soon as it is done.
-        writer: What does the writing.
+        decoding: How tokens are chosen, and what ends an answer besides the codec's end token. The same seed, prompt
+            and number of the answer give the same answer, independent of other prompts.
+        answers_each: Number of answers per prompt. Without temperature all are the same.
+        store: Where answers are stored every few seconds, and looked up; None: nowhere.
+        fingerprint: Identifies the model in the store; None: computed from its weights, which takes a moment.
+        batch_tokens: Array positions of a batch, including those to be generated.
+        progress: Called with (answers done, total answers).
+        each: Called with prompt, number and answer for each answer that was not in the store, as soon as it is done.
+        writer: The generator.
 
     Returns:
-        The answers to each prompt, as they are numbered; none for a prompt that the codec leaves out.
+        The answers to each prompt, by number; none for a prompt that the codec drops.
 
     Raises:
         ModelError: A prompt fills all positions of the model.
@@ -114,7 +114,7 @@ def write_answers(
 
 
 class _Shelf:
-    """Keeps answers for the store, and puts them there every few seconds: each time the disk is waited for."""
+    """Buffers answers for the store and writes them every few seconds, since each write waits for the disk."""
 
     def __init__(self, store: ScoreStore | None) -> None:
         self._store, self._waiting, self._since = store, dict[str, JsonValue](), time.monotonic()
@@ -146,7 +146,7 @@ def _as_written(value: JsonValue) -> Written:
 
 
 def _scope(lm: LanguageModel, decoding: Decoding, fingerprint: str | None) -> str:
-    """Everything an answer depends on beside its tokens."""
+    """Everything an answer depends on besides its tokens."""
     from flantune.models.digests import model_fingerprint
     from flantune.models.writing.endings import end_tokens
 

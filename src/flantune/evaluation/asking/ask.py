@@ -1,4 +1,4 @@
-"""Asks a model the questions of exams: prompts in, samples on disk out, whoever provides the exams."""
+"""Asks a model the questions of exams and writes samples to disk, for any provider of exams."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskingProgress:
-    """How far asking has come.
+    """The progress of asking.
 
     Attributes:
-        exam: The exam at work.
-        done: Prompts that are answered, of all exams.
+        exam: The current exam.
+        done: Answered prompts of all exams.
         total: Prompts of all exams.
         seconds: Since asking began.
     """
@@ -61,13 +61,13 @@ OnProgress = Callable[[AskingProgress], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """An exam's answers.
+    """The answers to an exam.
 
     Attributes:
-        exam: What was asked.
-        path: Its samples, one a prompt that could be asked, in order.
-        origin: How many, and what was shortened or dropped on the way.
-        is_reused: They were there already, from the same model and prompts.
+        exam: The exam.
+        path: Its samples, one per prompt that could be asked, in order.
+        origin: Their number, and what was shortened or dropped.
+        is_reused: Whether they existed already, from the same model and prompts.
     """
 
     exam: Exam
@@ -82,24 +82,24 @@ class Answered:
 
     @property
     def samples(self) -> Iterator[Sample]:
-        """The answers, read as they are asked for."""
+        """The answers, read on demand."""
         return read_samples(self.path)
 
 
 def ask(session: Session, exams: Sequence[Exam], *, progress: OnProgress | None = None) -> list[Answered]:
-    """A model's answers to exams, in order: read again where the same model was asked the same before, else asked for.
+    """A model's answers to exams, in order: reused if the same model was asked the same before, otherwise asked.
 
-    Exams that are answered alike are asked together, so that batches are full however few questions an exam has. What
-    the store has is not computed again. Under ``torchrun`` all processes make this call and share the work; the first
-    writes, and all get the answers.
+    Exams that are answered in the same way are asked together, so that batches are full even if an exam has few
+    questions. Stored results are not computed again. Under ``torchrun`` all processes make this call and share the
+    work; the first one writes, and all get the answers.
 
     Args:
         session: The model, and how it is asked.
-        exams: What it is asked. Some thousands of their prompts are held in memory at a time.
+        exams: The exams. Some thousands of their prompts are in memory at a time.
         progress: Called after each batch.
 
     Raises:
-        EvaluationError: Not one prompt of an exam can be asked, or the model gives scores that are not numbers.
+        EvaluationError: No prompt of an exam can be asked, or the model gives scores that are not finite.
     """
     with joined() as processes:
         return _ask(session, exams, processes, progress)
@@ -107,7 +107,7 @@ def ask(session: Session, exams: Sequence[Exam], *, progress: OnProgress | None 
 
 def _ask(session: Session, exams: Sequence[Exam], processes: Processes, progress: OnProgress | None) -> list[Answered]:
     works = _named(session, exams, _Told(exams, progress))
-    # Only the first looks: what it will write must not be half there for another.
+    # Only the first process checks, since another could see a file while it is being written.
     known = processes.gather([_known(work) for work in works] if processes.is_first else [])[0]
     origins = {work.path: origin for work, origin in zip(works, known, strict=True) if origin is not None}
     kinds = dict.fromkeys(work.kind for work in works if work.path not in origins)
@@ -116,7 +116,7 @@ def _ask(session: Session, exams: Sequence[Exam], processes: Processes, progress
     told = _Told([work.exam for work in chain(reused, *pending)], progress)
     told.advance(sum(len(work.exam.questions) for work in reused))
     made = [made for alike in pending for made in _ask_alike(session, alike, told)]
-    # Now all that the first has written is there.
+    # Now everything that the first process has written exists.
     origins |= {path: origin for path, origin in processes.gather(made)[0] if origin is not None}
     return [
         Answered(exam=work.exam, path=work.path, origin=origins[work.path], is_reused=work in reused) for work in works
@@ -124,7 +124,7 @@ def _ask(session: Session, exams: Sequence[Exam], processes: Processes, progress
 
 
 def _named(session: Session, exams: Sequence[Exam], told: _Told) -> list[Work]:
-    """The exams, named by content, which takes a while, too."""
+    """The exams with their names by content, which also takes a while."""
     works = []
     for exam in exams:
         told(0)
@@ -133,7 +133,7 @@ def _named(session: Session, exams: Sequence[Exam], told: _Told) -> list[Work]:
 
 
 class _Told:
-    """Tells how far asking has come: how many prompts of exams that are asked one after another are answered."""
+    """Reports progress: how many prompts of consecutive exams are answered."""
 
     def __init__(self, exams: Sequence[Exam], progress: OnProgress | None) -> None:
         self._names, self._progress = [exam.key for exam in exams], progress
@@ -141,11 +141,11 @@ class _Told:
         self._started, self._before = time.perf_counter(), 0
 
     def advance(self, count: int) -> None:
-        """Adds prompts that are answered for good."""
+        """Adds prompts that are finally answered."""
         self._before += count
 
     def __call__(self, done: int, _: int = 0) -> None:
-        """Says how many of the prompts at work are answered."""
+        """Reports how many of the current prompts are answered."""
         if self._progress is None or not self._names:
             return
         done += self._before
@@ -155,14 +155,14 @@ class _Told:
 
 
 def _known(work: Work) -> Origin | None:
-    """Where an exam's samples come from, if they were made from the same prompts by the same model."""
+    """The origin of an exam's samples, if they were made from the same prompts by the same model."""
     origin = read_origin(work.path)
     return origin if origin is not None and origin.fingerprint == work.fingerprint else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One question on its way to the model."""
+    """One question to be asked."""
 
     work: Work
     question: Question
@@ -174,10 +174,10 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What came back.
+    """The answer to a question.
 
     Attributes:
-        sample: The question with its answer; None where the prompt does not fit.
+        sample: The question with its answer; None if the prompt does not fit.
         counts: What happened to it.
         seconds: Its share of the time.
     """
@@ -188,7 +188,7 @@ class _Answer:
 
 
 def _ask_alike(session: Session, works: Sequence[Work], told: _Told) -> Iterator[tuple[Path, Origin | None]]:
-    """Asks exams of one kind; the first process writes their samples as they come, and says what they are made from."""
+    """Asks exams of one kind; the first process writes their samples as they come, and then their origin."""
     answers = _answers(session, works, told)
     for work in works:
         own = islice(answers, len(work.exam.questions))
@@ -242,7 +242,7 @@ def _answers(session: Session, works: Sequence[Work], told: _Told) -> Iterator[_
 
 
 def _blocks(asked: Iterator[_Asked], size: int) -> Iterator[list[_Asked]]:
-    """Questions in blocks of about ``size`` that end where a group ends (see ``PromptScorer``)."""
+    """Questions in blocks of about ``size`` that end at the end of a group (see ``PromptScorer``)."""
     block: list[_Asked] = []
     for _, members in groupby(asked, key=lambda one: group_key(one.prompt)):
         while held := list(islice(members, GROUP_PROMPTS)):
@@ -255,7 +255,7 @@ def _blocks(asked: Iterator[_Asked], size: int) -> Iterator[list[_Asked]]:
 
 
 def _rank(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_Answer]:
-    """Rank classification of a block; prompts with an option too long are left out (and counted)."""
+    """Rank classification of a block; prompts with an overlong option are left out (and counted)."""
     work, prompts = block[0].work, [one.prompt for one in block]
     scorer = session.scorer(work.kind, work.codec)
     scored = scorer.score(prompts, progress=told)
@@ -270,14 +270,14 @@ def _rank(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_A
 
 
 def _blank(block: Sequence[_Asked]) -> Blank | None:
-    """Each exam's own way to ask without content; None: one of them has none."""
+    """Each exam's own way to ask without content; None if one of them has none."""
     ways = {one.prompt.task: one.work.exam.blank for one in block}
     known = {task: way for task, way in ways.items() if way is not None}
     return (lambda prompt, text: known[prompt.task](prompt, text)) if len(known) == len(ways) else None
 
 
 def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_Answer]:
-    """Written answers to a block."""
+    """Generated answers to a block."""
     from flantune.evaluation.asking.answers import write_answers
     from flantune.evaluation.asking.shared_writing import OnAnswers, shared_texts
     from flantune.models.forms.reading_form import scoring_mode
@@ -309,7 +309,7 @@ def _write(session: Session, block: Sequence[_Asked], told: _Told) -> Iterator[_
         )
 
     if session.backend == "transformers" and session.engine is None:
-        # Found by comparing numbers, so on the model as it is: in bfloat16 its form for reading would fail.
+        # Determined by comparing numbers, so on the unchanged model: in bfloat16 its reading form would fail.
         writing_method(session.lm)
     with scoring_mode(session.lm):
         costs = [length + answers_each * writing.max_new_tokens for length in lengths]
@@ -331,12 +331,12 @@ def _answered(exam: Exam, sample: Sample, texts: tuple[str, ...]) -> Sample:
 
 
 def _unanswered(one: _Asked, counts: Counts) -> Sample:
-    """What was asked, as the model read it."""
+    """A sample without an answer, as the model read it."""
     return unanswered(one.prompt, counts, shots=one.question.shots, layout=one.work.codec.layout)
 
 
 def _stops(session: Session, work: Work, sample: Sample) -> tuple[str, ...]:
-    """What ends an answer; exemplars that are turns of a chat have no separator."""
+    """The stop texts of an answer; exemplars that are turns of a chat have no separator."""
     writing, separator = work.exam.writing, work.exam.layout.exemplar_separator.replace(EOS_WORD, "")
     has_turns = session.chat is not None and session.chat.has_turns
     if writing.ends_at_separator and sample.exemplar_rows and separator and not has_turns:

@@ -1,8 +1,8 @@
-"""What options would score without the question: the part of a score that is the option's own.
+"""The scores of options without the question: the part of a score that is due to the option itself.
 
-A normalization of this kind subtracts a baseline from each option's log-likelihood. Frequent options ("yes") stop
-winning for being frequent, at the price of more to compute: one short context an option (mutual information, domain),
-or as many more prompts as there are inputs without content (contextual).
+A normalization of this kind subtracts a baseline from each option's log-likelihood. Frequent options ("yes") no longer
+win because they are frequent. The price is more computation: one short context per option (mutual information, domain),
+or additional prompts for each input without content (contextual).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flantune.settings.protocols import ScoringProtocol
 
 Blank = Callable[[Prompt, str], Prompt]
-"""A prompt as it would be asked with a text without content in place of its question."""
+"""A prompt with its question replaced by a text without content."""
 
 
 def option_baselines(
@@ -27,21 +27,21 @@ def option_baselines(
 ) -> list[tuple[float, ...] | None]:
     """What to subtract from each option of each prompt, in nats.
 
-    Mutual information: the option's log-likelihood after an empty query. Domain: after the protocol's premise alone.
+    Mutual information: the option's log-likelihood after an empty query. Domain: after only the protocol's premise.
     Contextual: the log of the option's mean probability among the prompt's options over the inputs without content,
-    exemplars and instruction as they are. Whatever prompts have in common is computed once.
+    with exemplars and instruction unchanged. What prompts have in common is computed once.
 
     Args:
-        scorer: Scores prompts; whole, under ``torchrun``, for every process.
-        prompts: With options.
-        protocol: Says which, and with which texts.
-        blank: How a question becomes one without content; needed for "contextual".
+        scorer: Scores prompts; under ``torchrun``, every process gets all results.
+        prompts: The prompts, with options.
+        protocol: Sets the kind of baseline, and its texts.
+        blank: Removes the content of a question; needed for "contextual".
 
     Returns:
-        One entry per prompt: nothing without such a normalization; None where an option does not fit.
+        One entry per prompt: nothing without such a normalization; None if an option does not fit.
 
     Raises:
-        EvaluationError: There is no way to ask without content here.
+        EvaluationError: There is no way to ask without content.
 
     Paper: Holtzman et al. 2021, section 3 (PMI and its domain form); Zhao et al. 2021, section 5 (contextual; the
     arg-max of their rescaled probabilities).
@@ -108,7 +108,7 @@ _Key = tuple[object, ...]
 
 
 def _key(prompt: Prompt) -> _Key:
-    """Prompts of one key are read alike."""
+    """Prompts with the same key have the same context."""
     shown = tuple((one.inputs, one.targets) for one in prompt.exemplars)
     return prompt.preamble, shown, prompt.inputs, prompt.options, prompt.order
 

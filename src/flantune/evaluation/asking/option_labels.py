@@ -1,4 +1,4 @@
-"""Which label each option of a ranked prompt is: a class that all rows share, or a place in the list."""
+"""The label of each option of a ranked prompt: a class that all rows share, or a place in the list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Order = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Arrangement:
-    """Options as one prompt showed them, and which of the example's own options is at each place."""
+    """Options as shown by one prompt, and which of the example's own options is at each place."""
 
     options: _Texts
     order: _Order
@@ -35,13 +35,13 @@ class _Arrangement:
 
     @property
     def is_lettered(self) -> bool:
-        """Whether marks answer for the options: the text at a place says nothing of the option."""
+        """Whether marks are the answers, so that the text at a place is not the option's."""
         return self.is_marked or self.options == tuple(map(letter, range(len(self.options))))
 
 
 @dataclass(slots=True)
 class RankedCells:
-    """The ranked samples of one task, split and number of exemplars, while they come in."""
+    """The ranked samples of one task, split and number of exemplars, under construction."""
 
     normalization: Normalization
     cells: dict[tuple[int, int], tuple[_Arrangement, tuple[float, ...]]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class RankedCells:
     arrangements: dict[_Arrangement, _Arrangement] = field(default_factory=dict)
 
     def add(self, sample: Sample, *, row: int, template: int) -> None:
-        """Notes a sample's scores; one without options is passed over."""
+        """Adds a sample's scores; one without options is skipped."""
         if not sample.scores:
             return
         found = _Arrangement(sample.options, sample.order, sample.is_marked)
@@ -59,7 +59,7 @@ class RankedCells:
             self.answers.setdefault(row, (shown, sample.answer))
 
     def options(self, *, rows: int, templates: int, groups: Integers) -> RankedOptions | None:
-        """All scores by label; None where nothing was ranked."""
+        """All scores by label; None if nothing was ranked."""
         if not self.cells:
             return None
         shown = tuple(self.arrangements)
@@ -78,7 +78,7 @@ class RankedCells:
         )  # fmt: skip
 
     def _places(self, of: Mapping[_Arrangement, Integers], shape: tuple[int, ...]) -> Places | None:
-        """Where each label's option stood; None where a label has one place throughout."""
+        """The place of each label's option; None if every label always has the same place."""
         if all((labels == np.arange(len(labels))).all() for labels in of.values()):
             return None
         at = np.full(shape, -1, dtype=np.int64)
@@ -90,7 +90,7 @@ class RankedCells:
 
 
 _Numbering = Callable[[_Arrangement], Sequence[int]]
-"""Options as they were shown → the label of each."""
+"""Options as shown → the label of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,16 @@ class _Labels:
 def _labels(
     shown: Sequence[_Arrangement], varies: Callable[[Callable[[_Arrangement], Sequence[int]]], bool]
 ) -> _Labels:
-    """What the options of these prompts have in common.
+    """The numbering that makes the options of these prompts comparable.
 
-    The same options in every row are labels by their own number or, where the data shuffles them, by their text.
-    Options that change from row to row are labels by the place at which they were shown.
+    Options that are the same in every row are labels by number or, if the data shuffles them, by text. Options that
+    change from row to row are labels by the place at which they were shown.
 
-    Where letters answer, an option has the number it has in the data, shuffled or not.
+    If letters are the answers, an option keeps its number in the data, shuffled or not.
 
     Args:
-        shown: Every arrangement there is.
-        varies: Whether the right label is not always the same when options are numbered in this way.
+        shown: All arrangements.
+        varies: Whether the right label varies if options are numbered in this way.
     """
     worded = [one.own for one in shown if not one.is_lettered]
     if worded and _is_one(worded):
@@ -122,7 +122,7 @@ def _labels(
         return _Labels(worded[0], lambda one: [at[text] for text in one.options])
     most = range(max(len(one.options) for one in shown))
     if not worded and any(one.order for one in shown) and varies(_own):
-        # Letters alone, shuffled: whether the options after them change cannot be told, and need not be.
+        # Only letters, shuffled: whether their options change is unknown, but does not matter.
         return _Labels(tuple(f"option {place + 1} of the data" for place in most), _own)
     return _Labels(_place_names(len(most), are_letters=not worded), _place, by_place=True)
 

@@ -1,4 +1,4 @@
-"""Scores of options: the one entry for tasks, benchmarks and imported prompts alike."""
+"""Scores of options: the single entry point for tasks, benchmarks and imported prompts."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 GROUP_PROMPTS = 2_048
-"""Most prompts of a group. Bounds memory; enough for even batches and for what they share."""
+"""Largest number of prompts in a group. Bounds memory, but allows even batches and shared contexts."""
 
 _VERSION = 4
-"""Part of every key: raise it when the same tokens and weights would give other scores."""
+"""Part of every key: increase it when the same tokens and weights would give different scores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionScores:
-    """What a model thinks of each option of one prompt; parallel tuples, one entry per option.
+    """A model's scores of each option of one prompt; parallel tuples, one entry per option.
 
     Attributes:
         sums: Summed log-likelihood, natural log, rounded to a millionth of a nat.
-        tokens: Tokens summed (end of sequence included where it is scored).
+        tokens: Tokens summed (including the end of sequence if it is scored).
         characters: Characters of the option's text, without delimiter.
-        bytes: UTF-8 bytes of the same.
-        greedy: Whether every scored token is the model's first choice.
-        counts: What happened to the prompt on its way into arrays.
+        bytes: UTF-8 bytes of the option's text.
+        greedy: Whether every scored token is the model's most likely one.
+        counts: What happened to the prompt during encoding.
     """
 
     sums: tuple[float, ...]
@@ -62,27 +62,27 @@ def score_prompts(
     batch_tokens: int = 8_192,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[OptionScores | None]:
-    """Scores every option of every prompt: each context is read once, what prompts share is read once for all.
+    """Scores every option of every prompt: each context is read once, and shared beginnings only once for all.
 
     Prompts are scored in groups of one task, split, template and number of exemplars. Under ``torchrun`` the groups'
-    batches are shared out over the processes by cost, and each process gets all results. The same prompts give the
+    batches are distributed over the processes by cost, and each process gets all results. The same prompts give the
     same numbers, bit for bit, whatever the number of processes and whether or not some were already in the store.
 
     Args:
         lm: The model; it is not changed.
-        prompts: With ``options``; identical ones are computed once.
+        prompts: Prompts with ``options``; identical ones are computed once.
         codec: Turns prompts into tokens.
         scoring: A protocol whose choices (end of sequence, tokenization, truncation, delimiters, limits) replace the
-            codec's; None: the codec as it is.
-        store: Where scores are kept and looked up; None: nowhere.
+            codec's; None: the codec's own.
+        store: Where scores are stored and looked up; None: nowhere.
         batch_tokens: Array positions of one forward pass, at most.
-        progress: Called with (prompts done, prompts in all) after each batch.
+        progress: Called with (prompts done, total prompts) after each batch.
 
     Returns:
         One entry per prompt, in order; None for a prompt left out because it does not fit.
 
     Raises:
-        EvaluationError: An option has nothing to score, or a score is not a finite number.
+        EvaluationError: An option has no token to score, or a score is not finite.
     """
     codec = codec if scoring is None else scoring_codec(codec, scoring)
     scorer = PromptScorer(lm, codec, store=store, batch_tokens=batch_tokens)
@@ -90,14 +90,14 @@ def score_prompts(
 
 
 class PromptScorer:
-    """Scores prompts of one model in several calls, which look at the model's weights only once.
+    """Scores prompts of one model in several calls, but fingerprints its weights only once.
 
     Args:
         lm: The model; must not change in between.
         codec: Turns prompts into tokens.
-        store: Where scores are kept and looked up; None: nowhere.
+        store: Where scores are stored and looked up; None: nowhere.
         batch_tokens: Array positions of one forward pass, at most.
-        fingerprint: Names the model in the store; None: by the content of its weights, which takes a moment.
+        fingerprint: Identifies the model in the store; None: computed from its weights, which takes a moment.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class PromptScorer:
 
     @property
     def wave_prompts(self) -> int:
-        """How many prompts to give at once, so that every process has work."""
+        """Number of prompts to pass at once so that every process has work."""
         return GROUP_PROMPTS * self.processes.count
 
     def score(
@@ -131,7 +131,7 @@ class PromptScorer:
         return self.score_requests(self.compiled(prompts), prompts=len(prompts), progress=progress)
 
     def compiled(self, prompts: Sequence[Prompt]) -> Iterator[list[PromptGroup]]:
-        """Prompts as requests, in the waves that are scored together."""
+        """Prompts as requests, in waves that are scored together."""
         for wave in _waves(prompts, self.wave_prompts):
             yield [self._compile(group) for group in wave]
 
@@ -142,16 +142,16 @@ class PromptScorer:
         prompts: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[OptionScores | None]:
-        """Scores what was compiled; the same requests any number of times, by other weights too without a store.
+        """Scores compiled requests, any number of times; without a store, also with different weights.
 
         Args:
-            waves: As ``compiled`` gives them.
-            prompts: How many prompts they come from.
-            progress: As of ``score_prompts``.
+            waves: As returned by ``compiled``.
+            prompts: The number of prompts they come from.
+            progress: As in ``score_prompts``.
         """
         found: list[OptionScores | None] = []
         for groups in waves:
-            # Bound by the loop: counts go on from one wave to the next.
+            # Counts continue from one wave to the next.
             before = len(found)
 
             def report(done: int, *, before: int = before) -> None:
@@ -166,7 +166,7 @@ class PromptScorer:
         work = list(self._missing(groups, known))
         shares = assign([batch.positions + len(batch.prefix) for _, batch in work], self.processes.count)
         fresh = self._run(groups, [work[at] for at in shares[self.processes.rank]], known, report)
-        # A request of two groups is kept by the first alone.
+        # A request of two groups is only stored by the first.
         known = _first_of([known, *self.processes.gather(fresh)])
         if self.processes.count > 1 and self._store is not None:
             self._store.refresh()
@@ -185,18 +185,18 @@ class PromptScorer:
         )
 
     def _look_up(self, groups: Sequence[PromptGroup]) -> dict[str, KnownScores]:
-        """What is in the store, in the words of all processes: one that opened or read it later may know more."""
+        """What is in the store, combined over processes: one that opened or read it later may have more."""
         if self._store is None:
             return {}
         keys = dict.fromkeys(request.key for group in groups for request in group.requests)
         mine = {key: _from_json(value) for key, value in self._store.find(keys).items()}
-        # Who computes what must be the same everywhere, and nobody adds to the store before all have looked.
+        # All processes must agree on who computes what, and none adds to the store before all have read it.
         return _first_of(current().gather(mine))
 
     def _missing(
         self, groups: Sequence[PromptGroup], known: dict[str, KnownScores]
     ) -> Iterator[tuple[int, ScoringBatch]]:
-        """Batches with a request that is not known. Which batches there are does not depend on what is known."""
+        """Batches with an unknown request. The division into batches does not depend on what is known."""
         from flantune.models.scoring.plan import best_budget, forward_cost, plan_scoring, shares_starts
 
         family, device = self.lm.family, self.lm.device.type
@@ -221,14 +221,14 @@ class PromptScorer:
         known: dict[str, KnownScores],
         report: Callable[[int], None],
     ) -> dict[str, KnownScores]:
-        """Computes this process's batches and keeps each before the next begins."""
+        """Computes this process's batches and stores each before the next begins."""
         from flantune.evaluation.asking.run_batches import run_batches
         from flantune.models.forms.reading_form import scoring_mode
 
         owner = _owners(groups)
         fresh: dict[str, KnownScores] = {}
         answered = set(known)
-        report(_answered(groups, answered))  # what the store had
+        report(_answered(groups, answered))  # what was in the store
         with scoring_mode(self.lm):
             for number, requests, scores in run_batches(self.lm, groups, work):
                 batch = {}
@@ -245,7 +245,7 @@ class PromptScorer:
 
 
 def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
-    """The codec with a protocol's choices in place of its own."""
+    """The codec with a protocol's choices instead of its own."""
     own = scoring
     return replace(
         codec,
@@ -261,7 +261,7 @@ def scoring_codec(codec: Codec, scoring: ScoringProtocol) -> Codec:
 
 
 def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
-    """A layout with a protocol's delimiters in place of its own."""
+    """A layout with a protocol's delimiters instead of its own."""
     return replace(
         layout,
         target_separator=layout.target_separator if own.target_delimiter is None else own.target_delimiter,
@@ -270,15 +270,15 @@ def with_delimiters(layout: Layout, own: ScoringProtocol) -> Layout:
 
 
 def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec:
-    """The codec with inputs and option within the positions that a decoder-only model knows.
+    """The codec, limited to the positions that a decoder-only model supports.
 
-    The last token of an option is asked for and takes none. Encoder-decoders of the T5 kind have no such limit,
-    whatever number their config names, so nothing is cut to it.
+    The last token of an option is predicted and needs none. Encoder-decoders like T5 have no such limit, even if their
+    config has a number, so nothing is cut.
 
     Args:
         codec: Turns prompts into tokens.
         lm: The model.
-        room: Positions to leave free after the inputs, for an answer to be written.
+        room: Positions to leave free after the inputs for a generated answer.
     """
     from flantune.models.rope import known_positions
 
@@ -290,7 +290,7 @@ def within_positions(codec: Codec, lm: LanguageModel, *, room: int = 0) -> Codec
 
 
 def processes_of(lm: LanguageModel) -> Processes:
-    """Who shares out the asking of a model: what every process holds a part of, all must compute together."""
+    """The processes that share the work; a sharded model must be computed by all of them together."""
     is_sharded = any(hasattr(parameter, "full_tensor") for parameter in lm.model.parameters())
     return ALONE if is_sharded else current()
 
@@ -301,7 +301,7 @@ def group_key(prompt: Prompt) -> tuple[str, str, str, int]:
 
 
 def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Prompt]]]:
-    """Groups, as many at a time as make ``size`` prompts; where groups end does not depend on it."""
+    """Groups, as many at a time as give ``size`` prompts; the division into groups does not depend on it."""
     wave: list[Sequence[Prompt]] = []
     for _, members in groupby(prompts, key=group_key):
         group = list(members)
@@ -315,12 +315,12 @@ def _waves(prompts: Sequence[Prompt], size: int) -> Iterator[list[Sequence[Promp
 
 
 def _first_of(found: Sequence[dict[str, KnownScores]]) -> dict[str, KnownScores]:
-    """All that was found; of what several found, the first one's."""
+    """All results; of duplicates, the first."""
     return {key: value for one in reversed(found) for key, value in one.items()}
 
 
 def _answered(groups: Sequence[PromptGroup], keys: set[str]) -> int:
-    """Prompts all of whose requests are among the keys; one that does not fit has none."""
+    """Prompts whose requests are all among the keys; one that does not fit has none."""
     return sum(
         parts is None or all(group.requests[part.request].key in keys for part in parts)
         for group in groups
@@ -329,7 +329,7 @@ def _answered(groups: Sequence[PromptGroup], keys: set[str]) -> int:
 
 
 def _owners(groups: Sequence[PromptGroup]) -> dict[str, int]:
-    """The first group with each request: the one whose scores are kept."""
+    """The first group with each request, whose scores are stored."""
     owner: dict[str, int] = {}
     for number, group in enumerate(groups):
         for request in group.requests:

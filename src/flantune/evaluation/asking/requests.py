@@ -1,4 +1,4 @@
-"""From prompts to requests: unique contexts with options to score after them, each named by its tokens."""
+"""From prompts to requests: unique contexts with options to score after them, identified by their tokens."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Request:
     """A context and options to score after it.
 
     Attributes:
-        key: Its name by content.
+        key: Its name, by content.
         unit: Its tokens.
-        prompts: The prompts of the group that ask it.
+        prompts: The prompts of the group that need it.
     """
 
     key: str
@@ -37,8 +37,8 @@ class OptionPart:
     """Options of a prompt that one request answers.
 
     Attributes:
-        request: Which request of the group.
-        options: Which options of the prompt, in the request's order.
+        request: Index of the request in the group.
+        options: Indices of the prompt's options, in the request's order.
     """
 
     request: int
@@ -47,10 +47,10 @@ class OptionPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptGroup:
-    """Prompts scored together, and the requests they come to.
+    """Prompts scored together, and their requests.
 
     Attributes:
-        counts: What happened to each.
+        counts: What happened to each prompt.
         parts: The requests that answer each; None for a prompt that does not fit.
         requests: Each distinct request once.
     """
@@ -63,11 +63,11 @@ class PromptGroup:
 
 @dataclass(frozen=True, slots=True)
 class KnownScores:
-    """The scores of one request: what the store keeps.
+    """The scores of one request, as stored.
 
     Attributes:
         sums: Summed log-likelihood of each option.
-        greedy: Whether all its tokens are first choices.
+        greedy: Whether all tokens of the option are the model's most likely ones.
     """
 
     sums: tuple[float, ...]
@@ -77,14 +77,14 @@ class KnownScores:
 def compile_group(
     prompts: Sequence[Prompt], encoded: Encoded, *, scope: str, is_split: bool = False, first_token: int | None = None
 ) -> PromptGroup:
-    """The requests of prompts; a pure function of their tokens.
+    """The requests of prompts, as a pure function of their tokens.
 
     Args:
         prompts: The prompts.
         encoded: Their tokens.
-        scope: What the scores depend on beside the tokens.
-        is_split: Each option is a request of its own, for models that can share nothing.
-        first_token: Stands for a context without any token; None: contexts may be empty.
+        scope: What the scores depend on besides the tokens.
+        is_split: Whether each option is a separate request, for models that cannot share contexts.
+        first_token: Replaces a context without tokens; None: contexts may be empty.
 
     Raises:
         EvaluationError: An option has no token to score.
@@ -113,7 +113,7 @@ def compile_group(
 def _units(
     tokens: EncodedPrompt, *, is_split: bool, first_token: int | None
 ) -> Iterator[tuple[EncodedPrompt, tuple[int, ...]]]:
-    """One request per distinct context, or one an option."""
+    """One request per distinct context, or one per option."""
     together: dict[tuple[int, ...], list[int]] = {}
     for option in range(len(tokens.targets)):
         context = tokens.contexts[option] if tokens.contexts else tokens.inputs

@@ -1,4 +1,4 @@
-"""Runs batches one after another, in halves where memory runs out."""
+"""Runs batches one after another, in halves if memory runs out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def run_batches(
     lm: LanguageModel, groups: Sequence[PromptGroup], work: Sequence[tuple[int, ScoringBatch]]
 ) -> Iterator[tuple[int, list[Request], list[KnownScores]]]:
-    """The scores of each batch: its group, its requests and what is now known of each.
+    """The scores of each batch: its group, its requests and their scores.
 
-    A batch that does not fit into memory is cut in two, and so is every later one of its size.
+    A batch that does not fit into memory is halved, and so is every later one of its size.
 
     Raises:
         EvaluationError: A single request does not fit.
@@ -51,7 +51,7 @@ def run_batches(
 
 
 def _scores(scorer: OptionScorer, group: PromptGroup, batch: ScoringBatch) -> ItemScores | None:
-    """Scores of a batch; None when they do not fit into memory but those of a smaller batch may."""
+    """Scores of a batch; None if they do not fit into memory but those of a smaller batch may."""
     try:
         return scorer.score([request.unit for request in group.requests], batch)
     except RuntimeError as error:
@@ -65,7 +65,7 @@ def _scores(scorer: OptionScorer, group: PromptGroup, batch: ScoringBatch) -> It
 
 
 def halves(batch: ScoringBatch) -> tuple[ScoringBatch, ScoringBatch]:
-    """A batch of several requests as two."""
+    """A batch of several requests as two batches."""
     middle = (len(batch.units) + 1) // 2
     first, second = batch.units[:middle], batch.units[middle:]
     share = batch.positions // len(batch.units)
@@ -76,7 +76,7 @@ def halves(batch: ScoringBatch) -> tuple[ScoringBatch, ScoringBatch]:
 
 
 def _by_request(units: Sequence[EncodedPrompt], scores: ItemScores) -> list[KnownScores]:
-    # A millionth of a nat is below what float32 can tell apart.
+    # A millionth of a nat is below float32's precision here.
     sums, greedy = [round(value, 6) for value in scores.sums.tolist()], scores.greedy.tolist()
     found, start = [], 0
     for unit in units:

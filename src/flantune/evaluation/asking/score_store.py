@@ -1,4 +1,4 @@
-"""What was computed once is kept: values under the hash of what they were computed from, safe against ``kill -9``."""
+"""A store of computed values, under hashes of what they were computed from, safe against ``kill -9``."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
-"""What a store keeps: anything JSON can say. Numbers come back to the last bit."""
+"""A stored value: anything in JSON. Numbers are preserved bit for bit."""
 
 _SUFFIX = ".shard"
 _MAGIC = b"FTs1"
 _HEADER = struct.Struct("<4sIII")
 _KEY_BYTES = 16
-# Frames held in memory as values; they are asked for in the order in which they were written.
+# Number of decoded frames in memory; they are usually read in the order in which they were written.
 _CACHED_FRAMES = 4
 
 
 def content_key(scope: str, *parts: Int32) -> str:
-    """The name of a computation: 32 hexadecimal digits over a scope and any number of token sequences.
+    """The key of a computation: 32 hexadecimal digits over a scope and any number of token sequences.
 
-    Where one sequence ends and the next begins counts.
+    The borders between sequences count.
 
     Args:
-        scope: What the value depends on beside the tokens: weights, tokenizer, dtype, knobs.
+        scope: What the value depends on besides the tokens: weights, tokenizer, dtype, settings.
         parts: Token ids, in order: a context, then its options.
 
     >>> one = content_key("model", np.array([1, 2]), np.array([3]))
@@ -55,7 +55,7 @@ def content_key(scope: str, *parts: Int32) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A batch of values on disk: where its compressed values lie."""
+    """A batch of values on disk: the place of its compressed values."""
 
     path: Path
     offset: int
@@ -63,17 +63,17 @@ class _Frame:
 
 
 class ScoreStore:
-    """Values by content, in a folder of append-only files, one a process.
+    """Values by content, in a folder of append-only files, one per process.
 
-    ``add`` appends one frame (keys, compressed values, checksum) and waits until the disk has it, so a killed process
-    loses the batch at work and nothing else; a frame that was cut off is passed over. The first value under a key
-    stays: it is never written again nor replaced. Several processes may read and write one folder; each appends to a
-    file of its own and sees what the others had written when it was opened (or last refreshed).
+    ``add`` appends one frame (keys, compressed values, checksum) and waits until it is on the disk, so a killed process
+    only loses its current batch; an incomplete frame is skipped. The first value of a key is never rewritten or
+    replaced. Several processes may read and write one folder; each appends to its own file and sees what the others had
+    written when it was opened (or last refreshed).
 
-    In memory: about 150 bytes a key; values are read when asked for.
+    Memory: about 150 bytes per key; values are read on demand.
 
     Args:
-        folder: Where the files lie; made when the first value comes.
+        folder: The folder of the files, created with the first value.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,17 +91,8 @@ class ScoreStore:
     def __contains__(self, key: str) -> bool:
         return bytes.fromhex(key) in self._frame_of
 
-    def get(self, key: str) -> JsonValue:
-        """The value under a key.
-
-        Raises:
-            KeyError: There is none; ``key in store`` tells.
-        """
-        raw = bytes.fromhex(key)
-        return self._values(self._frame_of[raw])[raw]
-
     def find(self, keys: Iterable[str]) -> dict[str, JsonValue]:
-        """The values under those of the keys that are there; each stretch of a file is read once."""
+        """The values of those keys that exist; each stretch of a file is read once."""
         by_frame: dict[int, list[str]] = {}
         for key in keys:
             number = self._frame_of.get(bytes.fromhex(key))
@@ -110,7 +101,7 @@ class ScoreStore:
         return {key: self._values(number)[bytes.fromhex(key)] for number in by_frame for key in by_frame[number]}
 
     def add(self, entries: Mapping[str, JsonValue]) -> None:
-        """Keeps values for good; those whose key is already there are passed over.
+        """Stores values; those with an existing key are skipped.
 
         Raises:
             EvaluationError: The disk is full or the folder cannot be written.
@@ -121,7 +112,7 @@ class ScoreStore:
         try:
             frame = self._append(fresh)
         except OSError as error:
-            # What is after a frame that was cut off is never read, so this file is not written to any more.
+            # Nothing after an incomplete frame is ever read, so this file is no longer written to.
             self._own = None
             hint = "free some space or set evaluation.store to another folder, then repeat the command"
             where = str(self.folder)
@@ -131,7 +122,7 @@ class ScoreStore:
         self._cache(len(self._frames) - 1, dict(fresh))
 
     def refresh(self) -> None:
-        """Takes in what other processes have added."""
+        """Reads what other processes have added."""
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             if path != self._own and path.is_file():
                 self._scan(path)
@@ -181,7 +172,7 @@ class ScoreStore:
 
 
 def _frames(handle: BinaryIO, path: Path) -> Iterator[tuple[list[bytes], _Frame]]:
-    """The whole frames from here on; a frame that was cut off, or that another process is writing, ends them."""
+    """The complete frames from here on, up to one that is incomplete or being written by another process."""
     while len(header := handle.read(_HEADER.size)) == _HEADER.size:
         magic, count, size, checksum = _HEADER.unpack(header)
         if magic != _MAGIC:

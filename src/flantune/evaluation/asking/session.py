@@ -1,4 +1,4 @@
-"""One model that is asked, and how."""
+"""One model and how it is asked."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Session:
 
     Attributes:
         lm: The model; it is not changed.
-        folder: Where ``samples/`` and ``origins/`` go.
-        store: Where scores and answers are kept as they come; None: only whole exams are.
+        folder: Folder for ``samples/`` and ``origins/``.
+        store: Where scores and answers are stored as they are computed; None: only complete exams are stored.
         batch_tokens: Array positions of one forward pass.
         chat: A chat template around every prompt; None: plain text.
-        seed: Draws what is sampled.
-        answers_each: Answers drawn to each question that can be voted on.
-        temperature: Temperature of those draws; 0 is greedy.
-        backend: What writes.
-        engine: It, where it has been started already.
+        seed: Seed of sampling.
+        answers_each: Answers sampled for each question that can be voted on.
+        temperature: Sampling temperature; 0 is greedy.
+        backend: What generates answers.
+        engine: The generator, if already started.
     """
 
     lm: LanguageModel
@@ -49,25 +49,25 @@ class Session:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the model's weights, arithmetic and tokenizer by content."""
+        """Identifies the model's weights, arithmetic and tokenizer by content."""
         from flantune.models.digests import model_fingerprint
 
         return model_fingerprint(self.lm)
 
     @cached_property
     def writer(self) -> Writer:
-        """What writes: started when the first answer is to be written."""
+        """The generator, started for the first answer."""
         from flantune.evaluation.asking.answers import writer_for
 
         return self.engine or writer_for(self.lm, self.backend)
 
     @property
     def written_by(self) -> str:
-        """Names what writes: another engine's arithmetic gives other answers of the same weights."""
+        """Identifies the generator: another engine's arithmetic gives different answers with the same weights."""
         return self.fingerprint if self.backend == "transformers" else f"{self.fingerprint} {self.backend}"
 
     def drawn(self, exam: Exam) -> tuple[int, float]:
-        """How many answers to each question of an exam, and at what temperature."""
+        """The number of answers to each question of an exam, and the temperature."""
         return (self.answers_each, self.temperature) if exam.is_voted else (1, 0.0)
 
     @cached_property

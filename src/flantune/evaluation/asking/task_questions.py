@@ -1,6 +1,6 @@
-"""Which prompts a task is measured with: a pure function of task, settings and seed, and never of the model.
+"""Which prompts a task is measured with: a pure function of task, settings and seed, independent of the model.
 
-So the base model and the tuned model read the same prompts, and the same command again asks the same ones.
+So the base model and the tuned model get the same prompts, and repeating a command asks the same ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuestions:
-    """Everything that decides on the prompts of tasks.
+    """Everything that determines the prompts of tasks.
 
     Attributes:
         evaluation: Rows, shots and templates.
@@ -44,13 +44,13 @@ class TaskQuestions:
 
     @property
     def style(self) -> Style:
-        """How much of the instruction is shown, and how the options are; nothing of it is drawn but their order."""
+        """How much of the instruction is shown, and how options are shown; nothing is random except their order."""
         return Style.from_settings(self.prompts).measured
 
     def options_key(self, task: str) -> int:
-        """Seeds the order of shuffled options: one order a row, whatever the template, the shots and the model.
+        """Seeds the order of shuffled options: one order per row, for all templates, shots and models.
 
-        So templates differ in their words alone. The order of an exemplar's options follows from its own row.
+        So templates differ only in their words. The order of an exemplar's options follows from its own row.
         """
         return stream_key(self.seed, task, "evaluation options")
 
@@ -58,9 +58,9 @@ class TaskQuestions:
 def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
     """Every prompt of a task, in the order of its samples: by shots, split, template and row.
 
-    Few-shot prompts of one template show the same exemplars, in the same order, whatever the row, so that rows differ
-    in the question alone (and a prefix can be computed once). When one of them is the query's duplicate, that query
-    gets the next candidate instead. Exemplars come from the training split; a task without one is measured zero-shot.
+    Few-shot prompts of one template show the same exemplars in the same order for all rows, so that rows differ only in
+    the question (and the prefix is computed once). If one of them is a duplicate of the query, that query gets the next
+    candidate instead. Exemplars come from the training split; a task without one is measured zero-shot.
 
     Raises:
         flantune.errors.TemplateError: An example cannot be rendered.
@@ -75,22 +75,23 @@ def questions(prepared: PreparedTask, how: TaskQuestions) -> Iterator[Question]:
 
 
 def count_questions(prepared: PreparedTask, how: TaskQuestions) -> int:
-    """How many prompts ``questions`` gives."""
+    """The number of prompts of ``questions``."""
     rows = sum(map(len, drawn_rows(prepared, how).values()))
     return rows * len(asked_templates(prepared, how)) * len(shots_of(prepared, how.evaluation.shots))
 
 
 def shots_of(prepared: PreparedTask, shots: Sequence[int]) -> tuple[int, ...]:
-    """The numbers of exemplars this task can be measured with, each once."""
+    """The numbers of exemplars that this task can be measured with, each once."""
     has_train = "train" in prepared.stores and len(prepared.stores["train"]) > 0
     return tuple(dict.fromkeys(number for number in shots if number == 0 or has_train))
 
 
 def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tuple[int, ...]]:
-    """Which examples of the test and the dev split are asked, by index, in ascending order.
+    """Indices of the test and dev examples that are asked, in ascending order.
 
     A seeded draw without replacement. A larger draw contains every smaller one, so raising the limit keeps the rows
-    measured before. A row that one of the templates does not ask is left out, so that all templates ask the same rows.
+    measured before. A row that one of the templates does not accept is left out, so that all templates have the same
+    rows.
     """
     splits: tuple[SplitRole, ...] = ("test", "dev")
     drawn = {split: _asked_by_all(prepared, how, split, _sampled(prepared, how, split)) for split in splits}
@@ -98,14 +99,14 @@ def drawn_rows(prepared: PreparedTask, how: TaskQuestions) -> dict[SplitRole, tu
 
 
 def _sampled(prepared: PreparedTask, how: TaskQuestions, split: SplitRole) -> tuple[int, ...]:
-    """The draw, whether templates ask its rows or not."""
+    """The draw, including rows that templates do not accept."""
     limit = how.evaluation.max_examples or None if split == "test" else how.evaluation.dev_examples
     key = stream_key(how.seed, prepared.task.name, "evaluation", split)
     return sample_rows(len(prepared.stores.get(split, ())), limit=limit, key=key)
 
 
 def not_asked_notes(prepared: PreparedTask, how: TaskQuestions) -> tuple[str, ...]:
-    """How many test rows are drawn and left out, since one of the templates does not ask them; empty for none."""
+    """A note on drawn test rows left out because a template does not accept them; empty if there are none."""
     sampled = len(_sampled(prepared, how, "test"))
     lost = sampled - len(drawn_rows(prepared, how).get("test", ()))
     if not lost:
@@ -131,7 +132,7 @@ def _asked_by_all(
 
 
 def asked_examples(prepared: PreparedTask, how: TaskQuestions, *, most: int | None = None) -> list[Example]:
-    """The first examples of the test split that are asked, ``most`` at most; None: all."""
+    """The first test examples that are asked, at most ``most``; None: all."""
     rows = drawn_rows(prepared, how).get("test", ())
     return [prepared.stores["test"][row] for row in rows[:most]]
 
@@ -149,7 +150,7 @@ def sample_rows(size: int, *, limit: int | None, key: int) -> tuple[int, ...]:
     moved: dict[int, int] = {}
     drawn = []
     for place in range(limit):
-        # The start of a Fisher-Yates shuffle, in memory that grows with the rows drawn and not with the split.
+        # The start of a Fisher-Yates shuffle, in memory proportional to the rows drawn, not to the split.
         other = place + mix64(key, place) % (size - place)
         drawn.append(moved.get(other, other))
         moved[other] = moved.get(place, place)
@@ -162,7 +163,7 @@ def _question(
     task = prepared.task
     options_key = how.options_key(task.name)
     prompt = render(task, example, template, split=split, style=how.style, options_key=options_key)
-    if prompt.frame is not None:  # it brings its own examples
+    if prompt.frame is not None:  # it has its own examples
         return Question(prompt=prompt, shots=0)
     exemplars = draw_exemplars(
         task,
@@ -171,7 +172,8 @@ def _question(
         split=split,
         template=template,
         shots=shots,
-        # Without the row: all queries of a template shuffle the candidates alike and take the first that may be shown.
+        # Without the row: all queries of a template shuffle the candidates in the same way and take the first allowed
+        # ones.
         key=stream_key(how.seed, task.name, "evaluation exemplars", template.name, shots),
         style=how.style,
         options_key=options_key,
@@ -180,13 +182,13 @@ def _question(
 
 
 def exemplar_pool(prepared: PreparedTask, how: TaskQuestions) -> Examples:
-    """The training examples that exemplars may come from: all, or the sample that tuning on as many rows sees."""
+    """The training examples that exemplars may come from: all, or the sample that tuning on as many rows would use."""
     store = prepared.stores.get("train", ())
     return capped_examples(store, task=prepared.task.name, seed=how.seed, most=how.evaluation.exemplar_pool)
 
 
 def check_asked(prepared: PreparedTask, how: TaskQuestions) -> None:
-    """Finds out before anything is asked that a task has nothing to ask.
+    """Checks before anything is asked that a task has something to ask.
 
     Raises:
         EvaluationError: It has no forward template, or no test rows.

@@ -1,6 +1,6 @@
-"""What decides on the answers to an exam: its prompts as a model is asked them, its codec, and its name by content.
+"""What determines the answers to an exam: its prompts as asked, its codec, and its name by content.
 
-So a changed template, adapter, row, seed or separator cannot meet samples of the old one.
+So a changed template, adapter, row, seed or separator never matches samples of the old one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from flantune.packing.encode import Codec
     from flantune.types import Prompt
 
-# Part of every fingerprint: raise it when the same prompts and weights would give other samples.
+# Part of every fingerprint: increase it when the same prompts and weights would give different samples.
 _VERSION = 5
 
-# The choices of a codec that decide on samples.
+# The choices of a codec that affect samples.
 _KNOBS = (
     "max_input_tokens",
     "max_target_tokens",
@@ -43,13 +43,13 @@ _KNOBS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Work:
-    """One exam to be asked.
+    """One exam to ask.
 
     Attributes:
         codec: Turns its prompts into tokens.
-        path: Where its samples go.
-        kind: All that decides on answers but the questions: exams of one kind are asked together.
-        fingerprint: The same with the questions, word for word.
+        path: The path of its samples.
+        kind: Everything that determines answers except the questions: exams of one kind are asked together.
+        fingerprint: The same including the questions, word for word.
     """
 
     exam: Exam
@@ -60,7 +60,7 @@ class Work:
 
 
 def work_of(session: Session, exam: Exam) -> Work:
-    """An exam, named by content."""
+    """An exam with its name by content."""
     codec = _codec(session, exam)
     kind = json.dumps(_choices(session, exam, codec), sort_keys=True)
     digest = hashlib.sha256(kind.encode())
@@ -72,14 +72,14 @@ def work_of(session: Session, exam: Exam) -> Work:
 
 
 def _codec(session: Session, exam: Exam) -> Codec:
-    """How an exam's prompts become tokens, within the positions that the model has.
+    """How an exam's prompts become tokens, within the positions that the model supports.
 
-    Exams bring their delimiters with them, so those of the protocol do not count.
+    Exams have their own delimiters, so those of the protocol do not apply.
     """
     layout, own = exam.layout, replace(exam.protocol, target_delimiter=None, exemplar_separator=None)
     is_written = exam.answering == "text"
     if session.chat is not None or (is_written and not layout.target_separator):
-        # The template's own tokens follow the inputs, or nothing does: there is no border for joint tokenization.
+        # The inputs are followed by the template's own tokens or by nothing: there is no border for joint tokenization.
         own = replace(own, tokenization="separate")
     if session.chat is not None:
         layout = replace(layout, target_separator=layout.target_separator or " ")
@@ -95,9 +95,9 @@ def _codec(session: Session, exam: Exam) -> Codec:
 
 
 def questions_of(session: Session, exam: Exam) -> Iterator[Question]:
-    """An exam's questions as this model is asked them.
+    """An exam's questions for this model.
 
-    In a chat a reply starts with its first word, since the template has brought it to its place.
+    In a chat a reply starts with its first word, without a leading space.
     """
     if session.chat is None or exam.layout.target_separator:
         return iter(exam.questions)
@@ -110,7 +110,7 @@ def _as_turn(prompt: Prompt) -> Prompt:
 
 
 def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
-    """Everything an answer depends on beside the question itself."""
+    """Everything an answer depends on besides the question."""
     chosen: dict[str, object] = {
         "version": _VERSION,
         "answering": exam.answering,
@@ -132,7 +132,7 @@ def _choices(session: Session, exam: Exam, codec: Codec) -> dict[str, object]:
 
 
 def _own_choices(session: Session, exam: Exam) -> dict[str, object]:
-    """What else the answers to one exam depend on."""
+    """What else the answers to an exam depend on."""
     rules = exam.grader.rules if session.drawn(exam)[0] > 1 else ()
     return {
         "code": sorted(exam.code.values()),

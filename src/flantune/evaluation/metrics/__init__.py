@@ -1,1 +1,1 @@
-"""From an answer to a note: what counts as right, one file per metric."""
+"""Metrics: what counts as right, one file per metric."""

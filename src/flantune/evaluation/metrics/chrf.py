@@ -15,9 +15,9 @@ _BETA = 2.0
 
 
 def chrf_statistics(prediction: str, references: Sequence[str]) -> tuple[float, ...]:
-    """All that corpus chrF needs to know of one sentence: of each length of characters, what was said, wanted, both.
+    """What corpus chrF needs of one sentence: counts of character n-grams in the prediction, the reference, and both.
 
-    Of several references the one nearest to the prediction counts. White space does not.
+    With several references, the closest one counts. White space is ignored.
 
     Paper: Popović 2015.
 
@@ -56,6 +56,6 @@ def _grams(text: str) -> tuple[Counter[str], ...]:
 
 
 def _matches(said: Sequence[Counter[str]], wanted: Sequence[Counter[str]]) -> tuple[float, ...]:
-    # As sacrebleu: a length that the reference is too short for does not count against the prediction.
+    # As in sacrebleu: an n-gram order that the reference is too short for does not count against the prediction.
     found = ((s.total() if w else 0, w.total(), (s & w).total()) for s, w in zip(said, wanted, strict=True))
     return tuple(float(number) for counts in found for number in counts)

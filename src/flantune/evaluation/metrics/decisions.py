@@ -1,7 +1,7 @@
-"""Scores of many decisions together: F1, Matthews' and the two correlations, for any number of bootstrap replicates.
+"""Scores of many decisions together: F1 and three correlations, for any number of bootstrap replicates.
 
-Each takes decisions [n, k], of which the first column is the truth and the second what the model says, and weights
-[replicates, n] that say how often each decision counts; it gives one score per replicate.
+Each takes decisions [n, k], whose first column is the truth and whose second is the model's choice, and weights
+[replicates, n], which say how often each decision counts; it returns one score per replicate.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Integers = NDArray[np.intp]
 
 
 def class_f1(decisions: Floats, weights: Floats) -> Floats:
-    """F1 of class 1 when the task has two classes, as GLUE scores MRPC and QQP, and MultiRC its F1a.
+    """F1 of class 1 if the task has two classes, as in GLUE's scores of MRPC and QQP, and MultiRC's F1a.
 
-    With more classes: the plain mean of each one's F1 (macro), over the classes that some row asks for. A class that
-    no row asks for has no F1; choosing it costs the class that was asked for. So the formula depends on the task and
-    on the rows, never on what a model says, and two models are always measured by the same one. A replicate averages
-    over the classes that its rows ask for, which are the same for both models.
+    With more classes: the plain mean of each class's F1 (macro), over the classes that are right for some row. A class
+    that is never right has no F1; choosing it costs the right class. So the formula depends on the task and the rows,
+    never on a model's answers, and two models are always measured by the same one. A replicate averages over the
+    classes that are right in its rows, which are the same for both models.
 
     Args:
-        decisions: Truth, choice and number of options of each row, shape [n, 3]. Where rows have different numbers of
-            options, the largest one says how many classes there are, and a class is a place among the options. A truth
-            below zero is a row without a right option: choosing a class there costs that class.
+        decisions: Truth, choice and number of options of each row, shape [n, 3]. If rows have different numbers of
+            options, the largest is the number of classes, and a class is a place among the options. A negative truth
+            means a row without a right option: choosing a class there costs that class.
         weights: Shape [replicates, n].
 
     >>> class_f1(np.array([[1.0, 1.0, 2.0], [1.0, 0.0, 2.0], [0.0, 0.0, 2.0]]), np.ones((1, 3))).round(3)
@@ -46,7 +46,7 @@ def class_f1(decisions: Floats, weights: Floats) -> Floats:
 
 
 def matthews(decisions: Floats, weights: Floats) -> Floats:
-    """Matthews' correlation of truth and decision, for any number of classes; 0 when either is always the same.
+    """Matthews' correlation of truth and decision, for any number of classes; 0 if either is constant.
 
     Paper: Matthews 1975; Gorodkin 2004 for more than two classes.
 
@@ -64,19 +64,19 @@ def matthews(decisions: Floats, weights: Floats) -> Floats:
 
 
 def pearson(pairs: Floats, weights: Floats) -> Floats:
-    """Pearson's correlation; 0 when either side does not vary, as with a model that always says the same.
+    """Pearson's correlation; 0 if either side is constant, as for a model that always gives the same answer.
 
     >>> pearson(np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]]), np.ones((1, 3))).round(6)
     array([1.])
     """
-    # Around the middle, so that little is lost when the sums of squares are subtracted.
+    # Centered, so that little precision is lost when sums of squares are subtracted.
     x, y = (pairs - pairs.mean(axis=0)).T
     n, sx, sy, sxx, syy, sxy = (weights @ np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)).T
     return _ratio(n * sxy - sx * sy, np.maximum(n * sxx - sx**2, 0.0) * np.maximum(n * syy - sy**2, 0.0))
 
 
 def spearman(pairs: Floats, weights: Floats) -> Floats:
-    """Spearman's correlation: Pearson's of the ranks, equal values sharing the mean of theirs.
+    """Spearman's correlation: Pearson's of the ranks, where equal values share their mean rank.
 
     >>> spearman(np.array([[0.0, 1.0], [1.0, 10.0], [2.0, 100.0]]), np.ones((1, 3))).round(6)
     array([1.])
@@ -100,6 +100,6 @@ def _indicator(codes: Integers, size: int) -> Floats:
 
 
 def _ratio(covariance: Floats, product: Floats) -> Floats:
-    """Covariance over the root of the variances' product; 0 where that root is close to 0."""
+    """Covariance over the root of the variances' product; 0 if that root is close to 0."""
     scale = np.sqrt(product)
     return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 1e-9), -1.0, 1.0)

@@ -17,7 +17,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class DropScore:
-    """How an answer fares by DROP's script."""
+    """The scores of an answer by DROP's script."""
 
     exact_match: float
     f1: float
@@ -26,9 +26,9 @@ class DropScore:
 def drop_score(prediction: str, references: Sequence[str]) -> DropScore:
     """The best over references of exact match and of F1, which DROP's script rounds to two decimals.
 
-    A number in the reference that the prediction lacks makes its F1 zero. A reference that joins other references by
-    commas is an answer of several spans: the prediction is then read as a list, too, and its spans are matched to
-    those of the reference one to one.
+    A number in the reference that the prediction lacks makes its F1 zero. A reference that joins other references with
+    commas is an answer of several spans: the prediction is then read as a list too, and its spans are matched one to
+    one to those of the reference.
 
     Paper: Dua et al. 2019, "DROP", section 5.
 
@@ -51,7 +51,7 @@ def _spans(reference: str, references: Sequence[str]) -> list[str]:
 
 def _score(prediction: str, wanted: Sequence[str]) -> DropScore:
     said = prediction.split(", ") if len(wanted) > 1 else [prediction]
-    # By the script, silence would be right where a span is nothing but an article or punctuation.
+    # By the script, an empty answer would be right if a span consists only of an article or punctuation.
     normalize = _DROP.for_references(wanted)
     said_texts, wanted_texts = ([normalize(span) for span in spans] for spans in (said, wanted))
     is_same = set(said_texts) == set(wanted_texts) and len(said_texts) == len(wanted_texts)
@@ -95,7 +95,7 @@ _DROP = Normalizer((_normalize, _with_articles, folded))
 
 
 def _is_number(text: str) -> bool:
-    # As the script has it: whatever Python reads as a float, "nan" and "1_000" included.
+    # As in the script: anything that Python parses as a float, including "nan" and "1_000".
     try:
         float(text)
     except ValueError:

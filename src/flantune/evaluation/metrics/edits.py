@@ -18,8 +18,8 @@ def similarity(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
 def distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
     """The fewest insertions, deletions and replacements that turn one sequence into the other.
 
-    A column of the usual table is held as the bits of two whole numbers (where it rises, where it falls), so that a
-    step costs a few operations on numbers as long as the pattern, instead of one for each of its items.
+    A column of the usual table is stored as the bits of two integers (where it rises, where it falls), so that a step
+    takes a few operations on integers of the pattern's length, instead of one for each of its items.
 
     Paper: Myers 1999, "A Fast Bit-Vector Algorithm for Approximate String Matching Based on Dynamic Programming";
     Hyyrö 2001 for the distance of whole strings.

@@ -1,4 +1,4 @@
-"""Finds the answer in what a model wrote: rules in order of trust, and which of them found it."""
+"""Finds the answer in a generated text, by rules in order of trust, and records which rule found it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from flantune.numerals.reading import FoundNumber, boxed_text, find_numbers, par
 from flantune.numerals.values import plain_form
 
 Form = Literal["text", "number", "number_comma", "last_number", "last_number_comma", "letter", "lower"]
-"""How a find is written down: trimmed text; the number that is stated, or the last one, in plain digits (``_comma``:
-1.234,5 is meant as in German or Spanish); a capital letter; trimmed text in lower case."""
+"""The form of a found answer: trimmed text; the stated or the last number in plain digits (``_comma``: 1.234,5 is read
+as in German or Spanish); a capital letter; trimmed text in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractionRule:
-    r"""One place where an answer may be.
+    r"""A rule for one place where an answer may be.
 
     Attributes:
-        name: What reports call it.
+        name: Its name in reports.
         pattern: A regular expression with a group ``answer``; ``re.IGNORECASE`` and ``re.MULTILINE`` are on.
-        pick: Which match counts when there are several.
-        form: How the find is written down; a find that cannot be written so does not count.
+        pick: Which match counts if there are several.
+        form: The form of the answer; a match that does not have it does not count.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ExtractionRule:
     form: Form = "text"
 
     def find(self, text: str) -> str | None:
-        """The answer by this rule alone."""
+        """The answer by this rule."""
         found = [match.group("answer") for match in _compiled(self.pattern).finditer(text)]
         if self.pick == "last":
             found.reverse()
@@ -50,8 +50,8 @@ class Extracted:
     """What was found.
 
     Attributes:
-        answer: The answer; None when no rule matched.
-        rule: The rule that found it; empty when none did.
+        answer: The answer; None if no rule matched.
+        rule: The rule that found it; empty if none did.
     """
 
     answer: str | None
@@ -77,11 +77,11 @@ def extract(text: str, rules: Sequence[ExtractionRule]) -> Extracted:
 
 
 def plain_number(text: str, *, decimal: DecimalSign = ".") -> str | None:
-    """A number in plain ASCII, however it was written; None when the text is anything else than one number.
+    """A number in plain ASCII, in whatever notation it was written; None if the text is not a single number.
 
     Args:
         text: The number; signs of currency, percent and spaces around it are ignored.
-        decimal: The decimal sign that is meant where both readings are possible ("1.234").
+        decimal: The decimal sign, if both readings are possible ("1.234").
 
     >>> [plain_number(text) for text in ("$1,234.50", "−3", "１２３４", "१२", "12%", "1.234", "1,5", "1/4", "seven")]
     ['1234.5', '-3', '1234', '12', '12', '1.234', '1.5', '0.25', None]
@@ -95,7 +95,7 @@ def _written(found: FoundNumber | None) -> str | None:
     return None if found is None or found.value is None else plain_form(found.value)
 
 
-# ---- how finds are written down
+# ---- forms of answers
 
 
 _STOP = re.compile(r"[.,;!?。．]+$")
@@ -104,9 +104,9 @@ _ANNOUNCED = re.compile(r"^[\s*_:]+(?:=(?![=<>]))?|^=(?![=<>])")
 
 
 def _text(found: str) -> str | None:
-    """The text without what surrounds an answer in prose: spaces, a full stop, quotes in pairs, emphasis.
+    """The text without what surrounds an answer in prose: spaces, a period, paired quotes, emphasis.
 
-    An answer that is nothing else ("*", "=", "!") is kept.
+    An answer that consists of nothing else ("*", "=", "!") is kept.
     """
     found = found.strip()
     for around in (_STOP, _EMPHASIS, _ANNOUNCED, _STOP):
@@ -133,7 +133,7 @@ def _number(decimal: DecimalSign) -> Callable[[str], str | None]:
         whole = plain_number(found, decimal=decimal)
         if whole is not None:
             return whole
-        # Of "5 + 6 = 11" the result; of "5 (see step 2)" the first.
+        # In "5 + 6 = 11" the result; in "5 (see step 2)" the first.
         numbers = _numbers(found.rpartition("=")[2], decimal) or _numbers(found, decimal)
         return _written(numbers[0]) if numbers else None
 
@@ -167,7 +167,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 # ---- rules, and sets of them for the benchmarks
 
 _STATED = r"(?P<answer>[^\s:][^\n]*?)"
-# A full stop ends the answer unless a figure or letter stands right after it (3.5, U.S.).
+# A period ends the answer unless a digit or letter follows directly (3.5, U.S.).
 _ENDED = r"(?:\.(?=\s|[\"'”*)\]]|$)|$)"
 
 ANSWER_IS = ExtractionRule(
@@ -191,12 +191,12 @@ LAST_LINE = ExtractionRule(name="last_line", pattern=r"^(?P<answer>[^\n]+)\s*\Z"
 
 
 def in_form(rule: ExtractionRule, form: Form) -> ExtractionRule:
-    """The same place, written down in another form."""
+    """The same rule with another form."""
     return ExtractionRule(name=rule.name, pattern=rule.pattern, pick=rule.pick, form=form)
 
 
 def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
-    """The rule for an answer that follows a wording of the user's own, in any language.
+    """The rule for an answer after a phrase given by the user, in any language.
 
     >>> extract("Also ist die Antwort 12.", [after_phrase("Antwort", form="number")]).answer
     '12'
@@ -210,10 +210,10 @@ def after_phrase(phrase: str, *, form: Form = "text") -> ExtractionRule:
 
 @lru_cache(maxsize=4_096)
 def rules_between(before: str, after: str) -> Rules:
-    r"""Rules for an answer that a template announces: what is between its own words, else where answers usually are.
+    r"""Rules for an answer announced by a template: the text between its own words, otherwise the usual places.
 
     Args:
-        before: The words before the answer; empty where it comes first.
+        before: The words before the answer; empty if it comes first.
         after: The words after it.
 
     >>> extract("6 + 1 = 7.\nSo we get 7 eggs.", rules_between("\nSo we get ", " eggs.")).answer
@@ -237,9 +237,9 @@ def rules_between(before: str, after: str) -> Rules:
 
 
 def shared_phrase(answers: Sequence[str]) -> str:
-    """The wording before the last number in each worked answer; empty when they do not agree.
+    """The phrase before the last number in each worked answer; empty if they differ.
 
-    So the exemplars of a language show how an answer is announced in it.
+    So the exemplars of a language show its phrase for announcing the answer.
 
     >>> shared_phrase(["3 + 4 = 7. La respuesta es 7.", "La respuesta es 12."])
     'La respuesta es'
@@ -263,8 +263,8 @@ def number_rules(*, phrases: Sequence[str] = (), decimal: DecimalSign = ".") -> 
     """Rules for an answer that is a number, in any language.
 
     Args:
-        phrases: Wordings that announce the answer, most trusted first (see ``shared_phrase``). English "the answer
-            is" always counts too; without any of them, the last number does.
+        phrases: Phrases that announce the answer, most trusted first (see ``shared_phrase``). English "the answer is"
+            always counts too; without any of them, the last number does.
         decimal: What "1.234" means in this language.
     """
     form: Form = "number" if decimal == "." else "number_comma"
@@ -286,4 +286,4 @@ YES_NO: Rules = (in_form(ANSWER_IS, "lower"), YES_NO_FIRST, YES_NO_LAST)
 TYDIQA_DIRECT: Rules = (FIRST_LINE,)
 
 EXEMPLAR_STOP = ("\n\n", "\nQ:")
-"""Where a base model goes on with an exemplar of its own. A bare "Q" would cut every answer with that letter in it."""
+"""Where a base model continues with an exemplar of its own. A bare "Q" would cut every answer with that letter."""

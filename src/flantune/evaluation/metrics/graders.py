@@ -1,7 +1,7 @@
-"""What counts as right: what is noted of every answer, a ranked option or a written text and the rule that read it.
+"""What counts as right: the notes of every answer, a ranked option or a generated text with the rule that read it.
 
-A *column* is one thing noted of all answers to an exam: a metric under a normalization and a rule for ties. A grader
-has several, the headline first; a task's metrics, a benchmark's and those of a harness file are all of this form.
+A *column* is one note of all answers to an exam: a metric under a normalization and a rule for ties. A grader has
+several, the headline first; the metrics of tasks, benchmarks and harness files all have this form.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Comparison = Literal["same", "squad", "natural_instructions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricColumn:
-    """One thing noted of every sample: a metric under a normalization and a rule for ties."""
+    """One note of every sample: a metric under a normalization and a rule for ties."""
 
     metric: Metric
     normalization: Normalization = "sum"
@@ -32,19 +32,19 @@ class MetricColumn:
 
     @property
     def key(self) -> tuple[str, Normalization, Ties]:
-        """Its name among the columns of one grader."""
+        """Its unique name among the columns of a grader."""
         return self.metric.name, self.normalization, self.ties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """All that is noted of an exam's samples.
+    """All notes of an exam's samples.
 
     Attributes:
-        headline: The first metric under the wanted normalization and rule for ties.
+        headline: The first metric under the protocol's normalization and rule for ties.
         others: The other metrics.
         variants: The headline metric under each normalization; empty for generation.
-        tie_rules: The headline metric under each rule for ties, where it knows both.
+        tie_rules: The headline metric under each rule for ties, if it has both.
     """
 
     headline: MetricColumn
@@ -66,13 +66,13 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """One answer, graded.
+    """The grade of one answer.
 
     Attributes:
-        notes: What each column keeps of it, in the order of ``Columns.all``.
-        answer: What was understood as the answer; None when nothing was.
-        rule: Which rule found it; empty when none did.
-        is_tie: Two options scored the same.
+        notes: Its note in each column, in the order of ``Columns.all``.
+        answer: The extracted answer; None if nothing was found.
+        rule: The rule that found it; empty if none did.
+        is_tie: Whether two options scored the same.
     """
 
     notes: tuple[Statistics, ...]
@@ -86,25 +86,25 @@ class Grader(Protocol):
 
     @property
     def columns(self) -> Columns:
-        """What it notes of an answer."""
+        """The notes of an answer."""
 
     @property
     def rules(self) -> Rules:
-        """Where an answer may be in a written text."""
+        """Where an answer may be in a generated text."""
 
     def grade(self, sample: Sample) -> Grade:
-        """What is noted of one answered prompt."""
+        """The grade of one answered prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricGrader:
-    """Metrics of the likeliest option, or of what is found in a written answer.
+    """Metrics of the likeliest option, or of the answer found in a generated text.
 
     Attributes:
         columns: The metrics.
-        rules: Where the answer may be in a written text, most trusted first; none: between the words that the
-            prompt's template has around it (``Sample.answer_marks``), or else the whole text is the answer.
-        parse: What is kept of a written text before it is scored.
+        rules: Where the answer may be in a generated text, most trusted first; none: between the template's words
+            around it (``Sample.answer_marks``), or else the whole text.
+        parse: Cuts a generated text before it is scored.
     """
 
     columns: Columns
@@ -112,10 +112,10 @@ class MetricGrader:
     parse: Callable[[str], str] = str
 
     def grade(self, sample: Sample) -> Grade:
-        """All metrics of one answer; nothing found is wrong.
+        """All metrics of one answer; a missing answer is wrong.
 
         Raises:
-            EvaluationError: The sample has no baselines, and the normalization needs them.
+            EvaluationError: The sample has no baselines, but the normalization needs them.
         """
         answer: str | None
         is_tie = False
@@ -133,7 +133,7 @@ class MetricGrader:
 
 
 def columns_of(kind: Kind, metrics: Sequence[str], *, normalization: Normalization, ties: Ties = "first") -> Columns:
-    """What to note for a task with these metrics.
+    """The columns for a task with these metrics.
 
     Raises:
         EvaluationError: A metric does not exist.
@@ -154,7 +154,7 @@ _PARSERS: Mapping[str, Callable[[str], str]] = {"none": str, "flan2021": cut_lik
 
 
 def parser_of(answer_parsing: str) -> Callable[[str], str]:
-    """What is done to a written answer before it is scored; an unknown name does nothing.
+    """The function that cuts a generated answer before it is scored; an unknown name changes nothing.
 
     >>> parser_of("flan2021")("Oslo Q: Where?"), parser_of("none")("Oslo Q: Where?")
     ('Oslo', 'Oslo Q: Where?')
@@ -169,12 +169,12 @@ def option_grader(protocol: ScoringProtocol) -> MetricGrader:
 
 
 def text_grader(rules: Rules = (FIRST_LINE,), comparison: Comparison = "same") -> MetricGrader:
-    """A written answer: found by rules, then compared with the references, as they are.
+    """A generated answer: found by rules, then compared with the unchanged references.
 
     Args:
         rules: Where the answer may be, most trusted first.
-        comparison: "same": the same but for case, punctuation and spaces. "squad": exact match and token F1 as
-            SQuAD's script has them. "natural_instructions": stemmed ROUGE-L and exact match as that benchmark has them.
+        comparison: "same": equal except for case, punctuation and spaces. "squad": exact match and token F1 as in
+            SQuAD's script. "natural_instructions": stemmed ROUGE-L and exact match as in that benchmark.
     """
     headline, *others = (MetricColumn(metric=metric) for metric in _COMPARED[comparison])
     return MetricGrader(columns=Columns(headline=headline, others=tuple(others)), rules=rules)
@@ -185,7 +185,7 @@ def _same(answer: str, references: Sequence[str]) -> float:
 
 
 def _verbatim(name: str, own: str) -> Metric:
-    """A metric for texts under the name that a benchmark's authors give it."""
+    """A text metric under the name used by a benchmark's authors."""
     return replace(find_metric(own, "generation"), name=name, is_verbatim=True)
 
 

@@ -1,4 +1,4 @@
-"""Text normalizers: what counts as the same answer."""
+"""Text normalizers, which define what counts as the same answer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 # TriviaQA's script also reads typographic quotes and the underscore as punctuation, and puts a space in its place.
 _TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`_", " "))
-# Where a model that was never taught to stop begins another question of the same kind.
+# Where a model that was never taught to stop begins another question.
 _NEXT_QUESTION = re.compile("Q:|Concepts:|Data:")
 _FIRST_LETTER = re.compile(r"[^\W\d_]")
 
 
 def lower_case(text: str) -> str:
-    r"""The text without capital letters, an accent as a part of its letter however it is encoded (NFC).
+    r"""The text in lower case, in composed form (NFC), so that the encoding of accents does not matter.
 
     >>> lower_case("CAFE\u0301") == lower_case("caf\u00e9")
     True
@@ -27,7 +27,7 @@ def lower_case(text: str) -> str:
 
 
 def without_punctuation(text: str) -> str:
-    """The text without ASCII punctuation; other scripts' marks stay, as in SQuAD's script.
+    """The text without ASCII punctuation; other punctuation stays, as in SQuAD's script.
 
     >>> without_punctuation("U.S.-led, don't")
     'USled dont'
@@ -50,7 +50,7 @@ def single_spaced(text: str) -> str:
 
 
 def normalize_answer(text: str) -> str:
-    """What two answers are compared by: lower case, no punctuation, no articles, single spaces — in that order.
+    """SQuAD's normalization: lower case, no punctuation, no articles, single spaces, in that order.
 
     The order matters: with punctuation gone first, "a." loses its article too.
 
@@ -65,7 +65,7 @@ def normalize_answer(text: str) -> str:
 
 
 def normalize_trivia(text: str) -> str:
-    """TriviaQA's way: as ``normalize_answer``, but punctuation parts words instead of gluing them.
+    """TriviaQA's normalization: as ``normalize_answer``, but punctuation separates words instead of joining them.
 
     Paper: FLAN 2021, section 2.3, with T5's TriviaQA post-processing.
 
@@ -76,7 +76,7 @@ def normalize_trivia(text: str) -> str:
 
 
 def normalize_instruction_answer(text: str) -> str:
-    """Natural-Instructions' way: lower case, no punctuation, single spaces; articles stay.
+    """Natural-Instructions' normalization: lower case, no punctuation, single spaces; articles stay.
 
     Paper: Natural-Instructions v2, section 4 (exact match).
 
@@ -91,7 +91,7 @@ def _trivia_with_articles(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """The text itself, but for case and white space: the last resort, which leaves something of every text.
+    """The text except for case and white space: the last resort, which leaves something of every text.
 
     >>> folded("  +  "), folded("STRASSE") == folded("Straße")
     ('+', True)
@@ -101,19 +101,21 @@ def folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """How one metric normalizes, so that no answer turns into nothing.
+    """How one metric normalizes, such that no answer becomes empty.
 
-    To SQuAD's normalizer "A", "+" and "The" are nothing, so that silence would equal them. Where a reference vanishes,
-    it is compared by the next way that leaves something of it: with its articles, at last with its punctuation.
+    SQuAD's normalizer reduces "A", "+" and "The" to nothing, so that an empty answer would equal them. If a reference
+    vanishes, it is compared by the next normalization that leaves something: with its articles, and finally with its
+    punctuation.
 
     Attributes:
-        ways: The metric's own way first, then ever gentler ones; the last removes case and white space only.
+        ways: The metric's own normalization first, then increasingly gentle ones; the last only removes case and white
+            space.
     """
 
     ways: tuple[Callable[[str], str], ...]
 
     def for_references(self, references: Iterable[str]) -> Callable[[str], str]:
-        """The first way that leaves something of every text that is not empty.
+        """The first normalization that leaves something of every non-empty text.
 
         >>> SQUAD.for_references(["The Nile"])("the nile!"), SQUAD.for_references(["A"])("A.")
         ('nile', 'a')
@@ -122,7 +124,7 @@ class Normalizer:
         return next((way for way in self.ways if all(way(text) for text in wanted)), self.ways[-1])
 
     def key(self, text: str) -> str:
-        """A text normalized the first way that leaves something of it: equal for texts that say the same.
+        """A text by the first normalization that leaves something of it; equal for equivalent texts.
 
         >>> SQUAD.key("The Nile."), SQUAD.key("The"), SQUAD.key("?"), SQUAD.key("")
         ('nile', 'the', '?', '')
@@ -137,10 +139,10 @@ VERBATIM = Normalizer((str.strip,))
 
 
 def cut_like_flan(text: str) -> str:
-    """What FLAN 2021's post-processing keeps of a written answer.
+    """What FLAN 2021's post-processing keeps of a generated answer.
 
-    The answer ends where a marker of the next question begins, and begins with its first letter. An answer without
-    any letter (a number) is kept, where FLAN's own would be left with nothing.
+    The answer ends where a marker of the next question begins, and begins with its first letter. An answer without any
+    letter (a number) is kept, of which FLAN's own would leave nothing.
 
     Paper: FLAN 2021, section 2.3 (public code).
 

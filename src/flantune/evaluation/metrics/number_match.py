@@ -1,4 +1,4 @@
-"""Answers compared as numbers, for tasks whose answer is one: ``exact_match`` drops the minus sign and the point."""
+"""Answers compared as numbers; ``exact_match`` would drop the minus sign and the decimal point."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from flantune.numerals.values import Value
 
 
 def number_match(prediction: str, references: Sequence[str]) -> float:
-    """1 when the prediction's number equals a reference's, exactly, else 0.
+    """1 if the prediction's number equals a reference's exactly, otherwise 0.
 
-    The prediction's number is the one that it is, the one boxed last, or the last one in it; so is that of a reference
-    in words. Figures that are not a number (a time, a date, a range) have to be matched as they stand, and a reference
-    without figures by ``exact_match``.
+    The prediction's number is the whole text, the last boxed number, or the last number in it; the same for a reference
+    in words. Figures that are not a number (a time, a date, a range) must match literally, and a reference without
+    figures by ``exact_match``.
 
     >>> number_match("So x = -3.", ["-3"]), number_match("3", ["-3"]), number_match("$1,500.00", ["1500"])
     (1.0, 0.0, 1.0)
@@ -28,7 +28,7 @@ def number_match(prediction: str, references: Sequence[str]) -> float:
 
 
 def read_number(text: str) -> Value | None:
-    """The number that a text is, or else the last one in it (the last boxed one, if any); None without any.
+    """The number that a text is, or the last one in it (the last boxed one, if any); None without any.
 
     >>> read_number("3 bags of 12 make 36 apples."), read_number("- 1 200.50 €"), read_number("twelve")
     (Decimal('36'), Decimal('-1200.50'), None)
@@ -51,7 +51,7 @@ def _match(prediction: str, said: FoundNumber | None, reference: str) -> float:
 
 
 def _last_figures(text: str) -> str | None:
-    """The time, date or similar that holds a text's last figures; None where they are a number."""
+    """The time, date or similar with a text's last figures; None if they are a number."""
     found = list(numerals.find_numbers(text))
     if not found or found[-1].value is not None:
         return None

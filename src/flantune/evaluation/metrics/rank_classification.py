@@ -1,4 +1,4 @@
-"""Rank classification: the answer is the option the model finds likeliest."""
+"""Rank classification: the answer is the option that is likeliest to the model."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from flantune.types import Sample
 
 Normalization = ScoreNormalization
 NORMALIZATIONS: tuple[Normalization, ...] = ("sum", "token", "character", "byte")
-"""What one pass gives, so that all of them are always reported."""
+"""Normalizations available from one pass, so that all of them are always reported."""
 BASELINES: tuple[Normalization, ...] = ("mutual_information", "domain", "contextual")
-"""What needs scores in other contexts too (``asking.baselines``), so that it is measured on demand."""
+"""Normalizations that need scores in other contexts too (``asking.baselines``), so they are measured on demand."""
 
-# Two sums of float32 log-probabilities this near each other are not told apart by the arithmetic: the same option
-# scored in another batch moves by as much. Measured: below 1e-5 nats for answers of up to 40 tokens.
+# Float32 arithmetic does not distinguish sums of log-probabilities this close: the same option in another batch can
+# differ by as much. Measured: below 1e-5 nats for answers of up to 40 tokens.
 _ABSOLUTE_TOLERANCE = 1e-5
 _RELATIVE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The option chosen, and whether another one scored the same."""
+    """The chosen option, and whether another one scored the same."""
 
     index: int
     is_tie: bool
 
 
 def choose(scores: Sequence[float]) -> Choice:
-    """The option with the highest score; of options that tie, the one listed first.
+    """The option with the highest score; among tied options, the one listed first.
 
     >>> choose([-3.0, -1.0, -2.0])
     Choice(index=1, is_tie=False)
@@ -42,7 +42,7 @@ def choose(scores: Sequence[float]) -> Choice:
 
 
 def best_options(scores: Sequence[float]) -> tuple[int, ...]:
-    """Every option that scores as high as the best, in order; more than one is a tie.
+    """Every option with the highest score, in order; more than one is a tie.
 
     >>> best_options([-1.0, -2.0, -1.0])
     (0, 2)

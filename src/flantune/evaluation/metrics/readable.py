@@ -1,7 +1,7 @@
-"""Whether a metric can read the references of a task: found before anything is scored, and said.
+"""Whether a metric can read the references of a task, checked and reported before anything is scored.
 
 ROUGE's own tokenizer keeps a–z and 0–9, so that a perfect answer in Thai scores 0. BLEU and token F1 split words at
-white space, so that a clause of Chinese is one word to them. The score would look like any other.
+white space, so that a clause of Chinese is a single word. Such a score would look like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flantune.prompts.lint_text import Finding
 from flantune.types import Example, Kind, Prompt, Sample, Task
 
 MOST_LOOKED_AT = 500
-"""References that are looked at: enough to know a script."""
+"""Number of references checked, enough to recognize the script."""
 _MOST_UNREAD = 0.02
 _MOST_SPACELESS = 0.2
 _FEWEST_LETTERS = 20
@@ -32,15 +32,15 @@ _SHORT_NAME = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readability:
-    """What a metric makes of a task's references.
+    """How much a metric reads of a task's references.
 
     Attributes:
-        looked_at: References.
-        blind: For how many of them a perfect answer scores 0.
+        looked_at: Number of references checked.
+        blind: Number of them for which a perfect answer scores 0.
         row: The first such row.
         letters: Letters and digits of all references.
-        unread: How many of those are in no word that the metric counts.
-        script: The script of most unread ones, or of most letters where all are read.
+        unread: Number of those in no word that the metric counts.
+        script: The script of most unread ones, or of most letters if all are read.
         spaceless: Share of letters in scripts without spaces between words.
     """
 
@@ -54,17 +54,17 @@ class Readability:
 
     @property
     def is_refused(self) -> bool:
-        """Most perfect answers would score 0, or most of what they say is not read."""
+        """Most perfect answers would score 0, or most of their text is not read."""
         return 2 * self.blind > self.looked_at or 2 * self.unread > self.letters > 0
 
 
 HasReferences = Example | Sample | Prompt
-"""What has references."""
+"""Types with references."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:
-    """A benchmark, or what results know of a task, as far as its metrics are looked at."""
+    """A benchmark, or a task in results, as far as its metrics need it."""
 
     metrics: tuple[str, ...]
     name: str = ""
@@ -72,15 +72,15 @@ class Metered:
 
 
 HasMetrics = Task | Metered
-"""What has metrics."""
+"""Types with metrics."""
 
 
 def metric_findings(task: HasMetrics, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
-    """What is wrong between a task's metrics and its references, in the linter's form.
+    """Findings about metrics that do not fit a task's references.
 
     Args:
         task: The task; only generation tasks have references to be read.
-        examples: Some of its examples, at most ``MOST_LOOKED_AT`` of which are looked at.
+        examples: Some of its examples, of which at most ``MOST_LOOKED_AT`` are checked.
     """
     for name in task.metrics:
         try:
@@ -99,7 +99,7 @@ def metric_findings(task: HasMetrics, examples: Sequence[Example | Sample]) -> I
 
 
 def reading_notes(metric: str, prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Which of the prompts' references a metric for texts cannot read, for the notes of a benchmark."""
+    """Notes for a benchmark about references that a text metric cannot read."""
     found = find_metric(metric, "generation")
     if seen := look(found, prompts):
         yield from (finding.message for finding in _findings(Metered(metrics=(metric,)), found, seen))
@@ -109,7 +109,7 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
     """Refuses to score a task by a metric that cannot read its references.
 
     Raises:
-        EvaluationError: A perfect answer would score 0 for most rows, or most of what it says would not be read.
+        EvaluationError: A perfect answer would score 0 for most rows, or most of its text would not be read.
     """
     for finding in metric_findings(task, examples):
         if finding.severity == "error":
@@ -118,7 +118,7 @@ def check_readable(task: Task, examples: Sequence[Example]) -> None:
 
 
 def look(metric: Metric, examples: Sequence[HasReferences]) -> Readability | None:
-    """What a metric makes of the first reference of each example; None where there is nothing to look at."""
+    """How much a metric reads of the first reference of each example; None if there is nothing to check."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     if not asked:
         return None
@@ -139,7 +139,7 @@ def look(metric: Metric, examples: Sequence[HasReferences]) -> Readability | Non
 
 
 def _main_script(scripts: dict[str, int]) -> str:
-    """Most letters' script; Japanese where there is some kana, though most of a text may be Chinese characters."""
+    """The script of most letters; Japanese if there is some kana, even if most characters are Chinese."""
     kana = sum(scripts.get(name, 0) for name in ("HIRAGANA", "KATAKANA"))
     if kana * 10 > sum(scripts.values()):
         return "HIRAGANA"
@@ -163,7 +163,7 @@ def _said(example: HasReferences, text: str) -> Sample:
 
 
 def _unread(reading: Reading, text: str) -> str:
-    """The letters and digits that are in no word."""
+    """The letters and digits in no word."""
     if reading.words is None:
         return ""
     kept = set("".join(reading.words(text)).casefold())
@@ -185,7 +185,7 @@ def _findings(task: HasMetrics, metric: Metric, seen: Readability) -> Iterator[F
         what = f"{zeros}: no reference has four separate words ({script})"
         yield _finding(task, _REFUSED, what, hint=use, is_error=True)
     elif seen.is_refused:
-        # Longer answers score something, so that it is not a zero by construction; but the right ones do not.
+        # Longer answers score above zero, so zero is not inherent; but the right ones score zero.
         hint = "use exact_match or token_f1 for answers this short"
         yield _finding(task, _IN_PART, f"{zeros}: no reference has four words", hint=hint)
     elif seen.unread > max(_MOST_UNREAD * seen.letters, _FEWEST_LETTERS - 1):
@@ -201,7 +201,7 @@ _REFUSED, _IN_PART = "metric-cannot-read", "metric-reads-in-part"
 
 
 def _classes(task: HasMetrics, name: str, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
-    """Classes that are not classes, or of which nothing can be said."""
+    """Findings about classes that differ from row to row, or cannot be determined."""
     sets = {tuple(sorted(example.options)) for example in examples}
     if len(sets) > 1:
         what = f"{name} counts an option by its place, and options differ from row to row: its classes mean nothing"
@@ -224,7 +224,7 @@ def _without_spaces(task: HasMetrics, metric: Metric, script: str, use: str) -> 
 
 
 def _blurred(task: HasMetrics, metric: Metric, examples: Sequence[Example | Sample]) -> Iterator[Finding]:
-    """References whose marks say something (-5, 3.5, A+) which a metric gives full marks for without them."""
+    """Findings about references with meaningful marks (-5, 3.5, A+) that a metric ignores."""
     asked = [example for example in islice(examples, MOST_LOOKED_AT) if example.references]
     blurred = [(one, bare) for one in asked if (bare := _without_marks(one.references[0]))]
     taken = [
@@ -242,7 +242,7 @@ def _blurred(task: HasMetrics, metric: Metric, examples: Sequence[Example | Samp
 
 
 def _without_marks(reference: str) -> str:
-    """A number or a very short name without its marks, where these change the answer; empty elsewhere."""
+    """A number or very short name without its marks, if these change the answer; otherwise empty."""
     bare = normalize_instruction_answer(reference)
     says_little = len(bare) <= _SHORT_NAME or parse_number(reference) is not None
     return bare if bare and says_little and not same_answer(reference, bare) else ""

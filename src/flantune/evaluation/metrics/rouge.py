@@ -1,4 +1,4 @@
-"""ROUGE of the library rouge-score, as T5 and FLAN set it up, and as Natural-Instructions does."""
+"""ROUGE by the library rouge-score, with the settings of T5 and FLAN, and of Natural-Instructions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _CROSS_LINGUAL_TOKENIZER = "gpt2"
 
 RougeTokenization = Literal["default", "words", "characters"]
-"""What ROUGE counts: "default" is rouge-score's own, which keeps a–z and 0–9 alone; "words" and "characters" are those
+"""What ROUGE counts: "default" is rouge-score's own, which keeps only a–z and 0–9; "words" and "characters" are those
 of ``flantune.evaluation.metrics.word_tokens``, in any script."""
 ROUGE_TOKENIZATIONS: tuple[RougeTokenization, ...] = get_args(RougeTokenization)
 
@@ -25,7 +25,7 @@ ROUGE_TOKENIZATIONS: tuple[RougeTokenization, ...] = get_args(RougeTokenization)
 def rouge(prediction: str, references: Sequence[str], tokenization: RougeTokenization = "default") -> dict[str, float]:
     """ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum F-measures, each the maximum over references, without stemming.
 
-    For ROUGE-Lsum, which goes by lines, a line ends after each full stop that stands alone, as T5 prepares summaries.
+    For ROUGE-Lsum, which works by lines, a line ends after each separate period, as T5 prepares summaries.
 
     Paper: FLAN 2021, section 3 (summarization and struct-to-text).
 
@@ -51,7 +51,7 @@ def rouge_words(text: str, tokenization: RougeTokenization = "default") -> list[
 
 
 def rouge_signature(tokenization: RougeTokenization, *, is_stemmed: bool = False) -> str:
-    """What says how a ROUGE score was made.
+    """The signature of a ROUGE score.
 
     >>> rouge_signature("words").rpartition("|version:")[0]
     'tok:words|stem:no'
@@ -71,7 +71,7 @@ def instruction_rouge(prediction: str, references: Sequence[str]) -> float:
 
 
 def cross_lingual_rouge(prediction: str, references: Sequence[str]) -> float:
-    """ROUGE-L over the pieces of GPT-2's tokenizer, for answers in any script; no stemming.
+    """ROUGE-L over the pieces of GPT-2's tokenizer, for answers in any script, without stemming.
 
     Paper: Natural-Instructions v2, section 4 (cross-lingual track).
 
@@ -85,26 +85,26 @@ _TOKENIZERS = {"words": words, "characters": characters}
 
 
 class _WordTokenizer:
-    """What rouge-score asks for words: a function of ours."""
+    """A tokenizer for rouge-score that calls our function."""
 
     def __init__(self, tokenization: RougeTokenization) -> None:
         self.tokenize = _TOKENIZERS[tokenization]
 
 
 class PieceTokenizer:
-    """What rouge-score asks for words: the pieces of a tokenizer of ``transformers``, without GPT-2's word mark."""
+    """A tokenizer for rouge-score: the pieces of a ``transformers`` tokenizer, without GPT-2's word mark."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
 
     def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text; a piece that is nothing but word marks becomes empty and still counts."""
+        """The pieces of a text; a piece of only word marks becomes empty but still counts."""
         return [piece.lstrip("Ġ") for piece in self._tokenizer.tokenize(text)]
 
 
 @lru_cache(maxsize=4096)
 def _rouge(prediction: str, references: tuple[str, ...], tokenization: RougeTokenization) -> tuple[float, ...]:
-    # Cached because the types come from one computation and are asked for one by one.
+    # Cached because all types come from one computation but are requested one by one.
     if not references:
         return (0.0,) * len(_TYPES)
     wanted = [_as_lines(reference) for reference in references]
@@ -137,7 +137,7 @@ def _instruction_scorer() -> RougeScorer:
 
 
 def check_cross_lingual() -> None:
-    """Finds out before anything is scored whether GPT-2's tokenizer is on this machine.
+    """Checks before anything is scored that GPT-2's tokenizer is on this machine.
 
     Raises:
         EvaluationError: The tokenizer is missing.
@@ -157,7 +157,7 @@ def _cross_lingual_scorer() -> RougeScorer:
 
 @lru_cache(maxsize=1)
 def _scorer_of_pieces() -> RougeScorer | None:
-    """None where its tokenizer is not to be had: looked for once, since without a network that takes a minute."""
+    """None if its tokenizer is not available; looked for once, since without a network that takes a minute."""
     from rouge_score.rouge_scorer import RougeScorer
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Whether an answer is the reference: as numbers where it is one, as bare words elsewhere."""
+"""Whether an answer equals the reference: compared as numbers if possible, otherwise as plain words."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flantune.numerals.values import plain_form
 
 _OPERATOR = r"[-+*/=<>^&|]"
 _AROUND_OPERATOR = re.compile(rf"\s*({_OPERATOR})\s*")
-# Marks between figures are part of them wherever they stand: v1.2 is not v12.
+# Marks between digits are always part of them: v1.2 is not v12.
 _MAYBE_KEPT = re.compile(rf"{_OPERATOR}|[~!#]|(?<=[0-9])[.,:'](?=[0-9])")
-# What belongs to a letter or a short name: A+, C++, F#, -x, ~p.
+# Marks that belong to a letter or a short name: A+, C++, F#, -x, ~p.
 _BEHIND_NAME = re.compile(r"(?<![^\W_])[A-Za-z][A-Za-z0-9]{0,2}(?P<marks>[-+]{1,2}|#)(?![^\s.,;:!?)\]}\"'*`$])")
 _BEFORE_NAME = re.compile(r"(?<![^\s(\[{\"'*`$])(?P<marks>[-~!])[A-Za-z](?![^\W_])")
 _LATEX_FONT = re.compile(r"\\(?:text|math)(?:bf|it|rm|sf|tt)?\{([^{}]*)\}")
@@ -24,11 +24,11 @@ _REACH = 8
 
 
 def same_answer(answer: str | None, reference: str) -> bool:
-    """Whether an answer is the reference, but for capitals, ASCII punctuation and spaces; a number by its value.
+    """Whether an answer equals the reference, ignoring case, ASCII punctuation and spaces; numbers by value.
 
-    Signs, points and operators beside figures are not punctuation: they are what the answer says; nor are the marks of
-    short names (A+, C#, -x). Where nothing but punctuation is asked for (closing brackets), punctuation counts:
-    dropped, all would be equal. Lists and pairs are compared item by item, whatever spaces follow their commas.
+    Signs, points and operators next to digits are not punctuation but part of the answer; nor are the marks of short
+    names (A+, C#, -x). If the answer is only punctuation (closing brackets), punctuation counts, since otherwise all
+    would be equal. Lists and pairs are compared item by item, ignoring spaces after commas.
 
     >>> same_answer("(B)", "b"), same_answer("] )", "] }"), same_answer("])", "] )")
     (True, False, True)
@@ -62,13 +62,13 @@ def _is_same_list(answer: str, reference: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    """The items between the commas or semicolons of a text; none where an item is empty."""
+    """The items between the commas or semicolons of a text; none if an item is empty."""
     items = [item.strip() for item in re.split("[,;]", _inner(_LATEX_AROUND.sub("", text).strip(" \t\n.")))]
     return items if all(items) else []
 
 
 def _inner(text: str) -> str:
-    """What comes between the brackets around a whole text; the text itself where there are none."""
+    """The text inside brackets around the whole; the text itself if there are none."""
     return text[1:-1] if len(text) > 1 and text[0] + text[-1] in _BRACKETS else text
 
 
@@ -108,7 +108,7 @@ def _words(text: str, plain: str, part: range, of_names: frozenset[int]) -> str:
 
 
 def _is_operator(text: str, place: int) -> bool:
-    """Whether a mark between words is an operator: beside figures, between letters that stand alone, or compares."""
+    """Whether a mark between words is an operator: next to digits, between single letters, or a comparison."""
     if text[place] in "~!#":
         return False
     left = text[max(0, place - _REACH) : place].rstrip()

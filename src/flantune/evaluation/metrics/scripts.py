@@ -1,4 +1,4 @@
-"""Writing systems: which script a text is in, and which scripts put no spaces between words."""
+"""Writing systems: the script of a text, and the scripts without spaces between words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 SPACELESS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"})
-"""Scripts that do not separate words: what is split at white space comes out as whole clauses."""
+"""Scripts without spaces between words: splitting at white space gives whole clauses."""
 
 _NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 _WIDTHS = {"FULLWIDTH", "HALFWIDTH", "MODIFIER"}
@@ -16,7 +16,7 @@ _WIDTHS = {"FULLWIDTH", "HALFWIDTH", "MODIFIER"}
 
 @lru_cache(maxsize=65_536)
 def script_of(character: str) -> str:
-    """The script of a letter or of a mark on one, as Unicode's names begin; empty for digits, punctuation and signs.
+    """The script of a letter or its mark, as in its Unicode name; empty for digits, punctuation and symbols.
 
     >>> [script_of(character) for character in "aЖ中कไ7!"]
     ['LATIN', 'CYRILLIC', 'CJK', 'DEVANAGARI', 'THAI', '', '']
@@ -40,7 +40,7 @@ def scripts_of(texts: Iterable[str]) -> Counter[str]:
 
 
 def script_name(script: str) -> str:
-    """A script as people call it.
+    """The usual name of a script.
 
     >>> script_name("DEVANAGARI"), script_name("CJK")
     ('Devanagari', 'Chinese')

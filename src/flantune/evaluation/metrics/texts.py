@@ -1,9 +1,9 @@
-"""How near a generated text comes to its references, one sample at a time.
+"""How similar a generated text is to its references, one sample at a time.
 
 Every score lies between 0 and 1 and is the maximum over references. Those with an official scorer agree with it to the
-last digit it prints, oddities included: its own normalizer, and what it makes of an empty answer. They differ in
-one thing: a reference of which the official normalizer leaves nothing ("A", "+") is compared by a gentler one, since
-by the official one silence is right.
+last printed digit, including its peculiarities: its normalizer, and its treatment of an empty answer. They differ in
+one respect: a reference of which the official normalizer leaves nothing ("A", "+") is compared by a gentler one, since
+otherwise an empty answer would be right.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from flantune.evaluation.metrics.normalizers import INSTRUCTIONS, SQUAD, TRIVIA,
 from flantune.evaluation.metrics.word_tokens import characters
 
 CHARACTERS = Normalizer((lambda text: " ".join(characters(text)), folded))
-"""The letters and digits, one by one; of a text without any, the text itself."""
+"""The letters and digits, one by one; for a text without any, the text itself."""
 
 
 def exact_match(prediction: str, references: Sequence[str]) -> float:
-    """1 when the prediction equals a reference after ``normalize_answer``, else 0.
+    """1 if the prediction equals a reference after ``normalize_answer``, otherwise 0.
 
     >>> exact_match("The Nile.", ["nile", "river nile"])
     1.0
@@ -67,9 +67,9 @@ def instruction_exact_match(prediction: str, references: Sequence[str]) -> float
 
 
 def verbatim_match(prediction: str, references: Sequence[str]) -> float:
-    """1 when the prediction is a reference, character for character but for white space at the ends.
+    """1 if the prediction equals a reference exactly, except for white space at the ends.
 
-    For tasks whose answer is case or punctuation itself, which ``exact_match`` ignores.
+    For tasks about case or punctuation, which ``exact_match`` ignores.
 
     >>> verbatim_match("Yes, it is. ", ["Yes, it is."]), verbatim_match("yes it is", ["Yes, it is."])
     (1.0, 0.0)
@@ -78,7 +78,7 @@ def verbatim_match(prediction: str, references: Sequence[str]) -> float:
 
 
 def edit_similarity(prediction: str, references: Sequence[str]) -> float:
-    """1 minus the character edits that lead to the reference, per character of the longer text.
+    """1 minus the number of character edits to the reference, per character of the longer text.
 
     >>> round(edit_similarity("kitten", ["sitting"]), 3)
     0.571
@@ -98,9 +98,9 @@ def word_edit_similarity(prediction: str, references: Sequence[str]) -> float:
 
 
 def character_exact_match(prediction: str, references: Sequence[str]) -> float:
-    """1 when the prediction has the same letters and digits in the same order as a reference, in any script.
+    """1 if the prediction has the same letters and digits in the same order as a reference, in any script.
 
-    Case, white space and punctuation of every script count for nothing, unless a reference is nothing else.
+    Case, white space and punctuation of every script are ignored, unless a reference consists of nothing else.
 
     >>> character_exact_match("北京。", ["北京"]), exact_match("北京。", ["北京"]), character_exact_match("", ["。"])
     (1.0, 0.0, 0.0)
@@ -109,7 +109,7 @@ def character_exact_match(prediction: str, references: Sequence[str]) -> float:
 
 
 def character_f1(prediction: str, references: Sequence[str]) -> float:
-    """Overlap of characters: ``token_f1`` for scripts without spaces, of which it makes one word a clause.
+    """Overlap of characters: ``token_f1`` for scripts without spaces, in which it would count a clause as one word.
 
     >>> round(character_f1("在北京市", ["北京"]), 3), token_f1("在北京市", ["北京"])
     (0.667, 0.0)

@@ -1,4 +1,4 @@
-"""One form of Unicode for what was written and what was wanted."""
+"""One Unicode form for answers and references."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from flantune.types import Sample
 
 
 def composed(sample: Sample) -> Sample:
-    r"""The sample with its written answer and its references composed (NFC); texts in ASCII stay what they are.
+    r"""The sample with its answer and references in composed form (NFC); ASCII texts are unchanged.
 
-    Tokenizers normalize, and data comes in any form: without this a right answer with an accent never matches.
+    Tokenizers normalize, and data has any form: without this, a right answer with an accent might never match.
 
     >>> made = Sample(task="t", split="test", row=0, template="t", shots=0, inputs="",
     ...               prediction="cafe\u0301", references=("caf\u00e9",))

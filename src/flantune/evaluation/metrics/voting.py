@@ -1,4 +1,4 @@
-"""Self-consistency: the answer most samples agree on, and how far they agree."""
+"""Self-consistency: the most common answer, and its share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Vote:
     """The outcome of a vote.
 
     Attributes:
-        answer: What most samples say; None when not one of them holds an answer.
-        confidence: Its share of all samples, those without an answer included, in [0, 1].
+        answer: The most common answer; None if no sample has one.
+        confidence: Its share of all samples, including those without an answer, in [0, 1].
     """
 
     answer: str | None
@@ -23,7 +23,7 @@ class Vote:
 
 
 def vote(found: Sequence[Extracted]) -> Vote:
-    """The majority's answer. Among answers with equally many votes, the first wins.
+    """The most common answer. Among answers with equally many votes, the first wins.
 
     Paper: Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", section 2 (unweighted majority);
     Flan 2022, section 2.3.
@@ -33,21 +33,21 @@ def vote(found: Sequence[Extracted]) -> Vote:
     >>> vote([*said, Extracted(answer=None, rule="")])
     Vote(answer='7', confidence=0.4)
     """
-    # Of equals the one that came first.
+    # With equal votes, the first one.
     votes = Counter(one.answer for one in found if one.answer is not None).most_common(1)
     return Vote(answer=votes[0][0], confidence=votes[0][1] / len(found)) if votes else Vote(answer=None, confidence=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Voted:
-    """The first text that holds the answer most texts agree on, and that answer's share; None without a vote."""
+    """The first text with the most common answer, and that answer's share; None without a vote."""
 
     text: str
     confidence: float | None = None
 
 
 def voted(texts: Sequence[str], rules: Rules) -> Voted:
-    """What several texts come to, each read by rules; one text is not voted on."""
+    """The vote of several texts, each read by rules; a single text is not voted on."""
     if len(texts) < 2:
         return Voted("".join(texts))
     found = [extract(text, rules) for text in texts]

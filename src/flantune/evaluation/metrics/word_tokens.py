@@ -14,7 +14,7 @@ _Role = Literal["letter", "alone", "mark", "nothing", "gap"]
 def words(text: str) -> list[str]:
     """The words of a text, without case: runs of letters, digits and marks; everything else separates them.
 
-    Where a script puts no spaces between words (Chinese, Japanese, Thai …), each character is a word. A vowel sign or
+    In scripts without spaces between words (Chinese, Japanese, Thai …), each character is a word. A vowel sign or
     an accent stays with its letter. Invisible joiners neither separate words nor count.
 
     >>> words("Die Straße, 3.5 km"), words("नमस्ते दुनिया।")
@@ -42,7 +42,7 @@ def _tokens(text: str, *, are_letters_alone: bool) -> list[str]:
         if role == "nothing":
             continue
         if role == "mark":
-            # A mark on something that is not a letter (an emoji's selector) is none either.
+            # A mark on something that is not a letter (an emoji's selector) does not count either.
             if last != "gap":
                 found[-1] += character
             continue

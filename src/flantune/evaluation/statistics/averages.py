@@ -1,4 +1,4 @@
-"""The ways to average the exams of one score: a number without its weighting cannot be compared.
+"""The ways to average the exams of one score: numbers with unknown weights cannot be compared.
 
 Papers differ: MMLU's own script pools all questions, Flan 2022 takes the mean of 57 subjects; BBH is averaged over 23
 tasks, 27 files or 6,511 questions.
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """What decides on an exam's weight.
+    """What determines an exam's weight.
 
     Attributes:
         name: Name of the exam.
-        groups: What it is averaged within.
-        questions: Questions that were answered.
+        groups: The groups that it is averaged within.
+        questions: Number of answered questions.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Weighting:
     """One way to average.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         weights: Exam → weight; they sum to one.
     """
 
@@ -39,23 +39,23 @@ class Weighting:
 
 
 Averages = Callable[[Sequence[Weighed]], tuple[Weighting, ...]]
-"""The ways in which a benchmark is averaged, the papers' first."""
+"""The ways of averaging a benchmark, the papers' first."""
 
 
 def even(exams: Iterable[Weighed], name: str) -> Weighting:
-    """Each exam counts the same."""
+    """All exams have equal weight."""
     names = [exam.name for exam in exams]
     return Weighting(name=name, weights=dict.fromkeys(names, 1.0 / len(names)))
 
 
 def all_questions(exams: Sequence[Weighed]) -> Weighting:
-    """Each question counts the same."""
+    """All questions have equal weight."""
     total = sum(exam.questions for exam in exams)
     return Weighting(name="all questions", weights={exam.name: exam.questions / total for exam in exams})
 
 
 def every(exams: Sequence[Weighed], noun: str) -> Weighting:
-    """Each exam counts the same, whatever its size."""
+    """All exams have equal weight, regardless of size."""
     return even(exams, f"mean of {len(exams)} {noun}")
 
 

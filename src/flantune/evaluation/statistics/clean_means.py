@@ -1,4 +1,4 @@
-"""Models on the rows that they had not seen while they were trained."""
+"""Scores of models on rows that they have not seen in training."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from flantune.evaluation.statistics.means import Mean, bootstrap_mean
 from flantune.evaluation.statistics.pairs import ModelMeans, Pair, compare_means, resampled_scores, span_of
 
 Seen = Mapping[str, Collection[int] | None]
-"""Model → rows that it has seen; None: nobody looked."""
+"""Model → rows that it has seen; None: not checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanMeans:
-    """Models on the rows that none of them has seen.
+    """Scores of models on rows that none of them has seen.
 
     Attributes:
-        examples: How many rows.
-        flagged: How many were left out.
-        means: Their means, and the difference of two; None when no row is left.
-        changes: The same minus those on all rows; None where no row was left out, or none is left.
+        examples: Number of clean rows.
+        flagged: Number of rows left out.
+        means: Their means, and the difference of two; None if no row is left.
+        changes: The same minus those on all rows; None if no row was left out, or none is left.
     """
 
     examples: int
@@ -50,7 +50,7 @@ def clean_alone(
 def clean_pairs(
     pairs: Mapping[str, Pair], first: str, seen: Seen, column: MetricColumn, *, seed: int, confidence: float
 ) -> dict[str, CleanMeans]:
-    """Each later model and the first without what either has seen, where somebody looked."""
+    """Each later model and the first, without rows that either has seen, if checked."""
     found = {}
     for name, pair in pairs.items():
         known = [rows for rows in (seen[first], seen[name]) if rows is not None]
@@ -64,7 +64,7 @@ def clean_pairs(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Whole:
-    """One model or two on all rows, and the rows that are to be left out."""
+    """One or two models on all rows, and the rows to leave out."""
 
     tables: Mapping[str, GradeTable]
     pairs: Mapping[str, Pair]
@@ -94,10 +94,10 @@ def _clean(whole: _Whole, column: MetricColumn, *, seed: int, confidence: float)
 def _change(
     of: Sequence[GradeTable], flagged: frozenset[int], column: MetricColumn, *, seed: int, confidence: float
 ) -> Mean:
-    """A score on the clean rows minus that on all; of two tables, the same of the second minus the first.
+    """A score on the clean rows minus that on all rows; for two tables, that of the second minus that of the first.
 
-    The clean rows are among all of them, so that the change is the flagged rows' share of the difference between clean
-    and flagged rows: what both scores have in common drops out.
+    Clean rows are among all rows, so the change is the flagged rows' share of the difference between clean and flagged
+    rows: what both scores have in common cancels out.
     """
     first, last = of[0], of[-1]
     low, high = span_of(column, *of)
@@ -122,5 +122,5 @@ def _change(
 
 
 def _flagged(table: GradeTable, column: MetricColumn, rows: Collection[int]) -> frozenset[int]:
-    """Which of a table's rows are among these; where a group counts once, with the rest of their groups."""
+    """Which of a table's rows are among these; if groups count once, with the rest of their groups."""
     return table.rows_of_groups(rows) if column.metric.is_per_group else frozenset(table.rows) & frozenset(rows)

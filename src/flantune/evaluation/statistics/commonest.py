@@ -1,4 +1,4 @@
-"""The answer that a model gives most often, beside how often it is right: a preference for it is not a skill."""
+"""The answer that a model gives most often, and how often it is right: a preference for it is not a skill."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 COLLAPSED = 0.9
-"""A model that gives one answer more often than this has collapsed, unless the gold is as lopsided."""
+"""A model that gives one answer more often than this has collapsed, unless the gold answers are as lopsided."""
 
 
 def answers_given(options: RankedOptions) -> CommonestAnswer:
-    """Which answer is given most often; of options that tie the first one shown counts as given.
+    """The answer that is given most often; among tied options the first one shown counts as given.
 
-    Where options move from prompt to prompt, a model can prefer an option wherever it is, or a place whatever
-    is there. Answers are told apart by what is written: by their place where that is a letter, else by the option.
-    If that shows no collapse and the other way does, it is the other way.
+    If options move from prompt to prompt, a model can prefer an option wherever it is, or a place whatever is there.
+    Answers are counted as written: by place if that is a letter, otherwise by option. If that shows no collapse but the
+    other count does, the other is used.
 
     >>> scores = np.array([[[-1.0, -3.0]], [[-1.0, -1.5]], [[-1.0, -2.0]], [[-2.0, -1.0]]])
     >>> answers_given(RankedOptions(scores=scores, gold=np.array([0, 1, 1, 1]), names=("no", "yes"), by_place=False,
@@ -43,7 +43,7 @@ def _views(options: RankedOptions) -> Iterator[CommonestAnswer]:
         yield by_label
         return
     rows = np.arange(len(options.gold))
-    # A row has one order in all templates; a template that was not asked of it has none.
+    # A row has one order in all templates; a template that it was not asked with has none.
     gold = np.where(options.gold >= 0, places.at.max(axis=1)[rows, options.gold], -1)
     at = np.where(chosen >= 0, np.take_along_axis(places.at, chosen[..., None], axis=2)[..., 0], -1)
     by_place = _counted(at, gold, places.names, by_place=True)
@@ -51,7 +51,7 @@ def _views(options: RankedOptions) -> Iterator[CommonestAnswer]:
 
 
 def _chosen(options: RankedOptions) -> Integers:
-    """The label that each prompt got as its answer, [rows, templates]; -1 where it was not asked."""
+    """The label that each prompt was answered with, [rows, templates]; -1 if it was not asked."""
     rows, templates, _ = options.scores.shape
     chosen = np.full((rows, templates), -1, dtype=np.int64)
     for row, template in zip(*np.nonzero(~np.isnan(options.scores).all(axis=2)), strict=True):
@@ -64,7 +64,7 @@ def _chosen(options: RankedOptions) -> Integers:
 
 
 def _counted(chosen: Integers, gold: Integers, names: tuple[str, ...], *, by_place: bool) -> CommonestAnswer:
-    """The commonest of the answers chosen, [rows, templates], beside the right ones, [rows]; -1 where there is none."""
+    """The most common of the chosen answers, [rows, templates], compared with the right ones, [rows]; -1: none."""
     asked = [column[column >= 0] for column in chosen.T]
     shares = np.mean([np.bincount(one, minlength=len(names)) / len(one) for one in asked if len(one)], axis=0)
     known = gold[gold >= 0]

@@ -17,8 +17,8 @@ class Weighted:
     """One exam in a mean over exams.
 
     Attributes:
-        name: What results call it.
-        key: Exams of one key were measured on the same rows, so they are not independent of each other.
+        name: Its name in results.
+        key: Exams with the same key were measured on the same rows, so they are not independent.
         weights: Model → its weight in that model's mean, the first model first; differences have the first's.
     """
 
@@ -31,12 +31,12 @@ class Weighted:
 def contrast(
     weighted: Sequence[Weighted], *, estimate: Callable[[Mean], Estimate], change: Callable[[Mean], Difference]
 ) -> Contrast | None:
-    """The weighted mean over exams of every model; None where none is defined. Weights need not sum to one.
+    """The weighted mean over exams of every model; None if none is defined. Weights need not sum to one.
 
     Args:
         weighted: The exams.
-        estimate: Makes a mean a number with its interval.
-        change: Turns a difference into the form it is reported in.
+        estimate: Turns a mean into a number with its interval.
+        change: Turns a difference into its reported form.
     """
     models = dict.fromkeys(name for one in weighted for name in one.means.scores)
     later = dict.fromkeys(name for one in weighted for name in one.means.differences)
@@ -52,7 +52,7 @@ def contrast(
 
 
 def mean_of(weighted: Iterable[Weighted], model: str) -> Mean | None:
-    """One model's mean over the exams that have one; None where none has."""
+    """One model's mean over the exams that have one; None if none has."""
     return _combined(
         Share(task=one.key, weight=one.weights[model], mean=one.means.scores[model])
         for one in weighted
@@ -61,7 +61,7 @@ def mean_of(weighted: Iterable[Weighted], model: str) -> Mean | None:
 
 
 def difference_of(weighted: Iterable[Weighted], model: str) -> Mean | None:
-    """A later model's difference from the first; None where it is not defined."""
+    """A later model's difference from the first; None if it is not defined."""
     return _combined(
         Share(task=one.key, weight=next(iter(one.weights.values())), mean=one.means.differences[model])
         for one in weighted

@@ -1,4 +1,4 @@
-"""Rates of false discovery of differences that were looked at together."""
+"""False discovery rates of differences that are considered together."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from flantune.evaluation.statistics.skill_scores import SKILL_MEASURES
 
 
 def clear_direction(difference: Difference, rate: float | None, *, confidence: float) -> Direction:
-    """What a difference says when others were looked at beside it: "better" or "worse" only with a low rate, too.
+    """The direction of a difference among several: "better" or "worse" only if its rate is low too.
 
     Args:
         difference: The difference.
-        rate: Its rate of false discovery; None: it was looked at alone, so the interval decides.
-        confidence: Level of the interval; at most the rest of it may be the rate.
+        rate: Its false discovery rate; None: it is the only one, so the interval decides.
+        confidence: Level of the interval; the rate may be at most 1 minus this.
     """
     return difference.direction if rate is None or rate <= 1.0 - confidence + 1e-12 else "undecided"
 
 
 def with_rates(found: Sequence[tuple[Hashable | None, PairedDifference]]) -> list[PairedDifference]:
-    """The differences with their rates, in order: of scores and of each measure of skill apart.
+    """The differences with their rates, in order; scores and each measure of skill are separate.
 
     Args:
-        found: Each with the family that it was looked at in; None: with none.
+        found: Each with its family; None: no family.
 
     Paper: Benjamini and Hochberg 1995.
     """
@@ -43,7 +43,7 @@ def with_rates(found: Sequence[tuple[Hashable | None, PairedDifference]]) -> lis
 
 
 def _rate_skill(rated: list[PairedDifference], members: Sequence[int], measure: str) -> None:
-    """Sets the rates of one measure, where it is defined."""
+    """Sets the rates of one measure, if defined."""
     tested = [(at, skill) for at in members for skill in [rated[at].skill] if skill and getattr(skill, measure)]
     rates = false_discovery_rates([getattr(skill, measure).p for _, skill in tested])
     for (at, skill), rate in zip(tested, rates, strict=True):

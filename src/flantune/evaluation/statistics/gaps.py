@@ -1,8 +1,8 @@
-"""Gaps between groups of rows: two means, their difference, and what a later model makes of it.
+"""Gaps between groups of rows: two means, their difference, and its change in a later model.
 
-Rows that share a group of the exam (a sentence with "he", and the same with "she") rise and fall together: what they
-have in common drops out of the difference. Where the two groups hold different texts, the difference is that of two
-independent means; the same sum over groups gives either, and all between.
+Rows that share a group of the exam (a sentence with "he", and the same with "she") are correlated: what they have in
+common cancels out of the difference. If the two groups have different texts, the difference is that of two independent
+means; the same sum over groups covers both cases, and all between.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupMeans:
-    """One model on two groups; ``GroupScores`` says what each is."""
+    """One model on two groups; see ``GroupScores``."""
 
     first: Mean
     second: Mean
@@ -53,8 +53,8 @@ class GapMeans:
     Attributes:
         first: Name of the first group.
         second: Name of the second.
-        examples: Rows of either.
-        pairs: Rows of the first that have their like in the second.
+        examples: Rows of each group.
+        pairs: Rows of the first with a counterpart in the second.
         span: Lowest and highest score possible.
         scores: Model → its means.
         differences: Later model → its gap minus the first model's.
@@ -77,11 +77,11 @@ def compare_groups(
     *,
     confidence: float,
 ) -> tuple[GapMeans, ...]:
-    """The gaps of an exam, of every model; a gap needs two rows of either group that every model answered.
+    """The gaps of an exam for every model; a gap needs two rows of each group that every model answered.
 
     Args:
         gaps: The groups.
-        tables: Model → its answers, the first model's first.
+        tables: Model → its answers, the first model first.
         pairs: Later model → the rows it shares with the first.
         column: The metric; scores that are not means over rows have no gaps.
         confidence: Level of the intervals.
@@ -151,7 +151,7 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
     Args:
         cells: Scores of the rows under each template.
         side: 1 for rows of the first group, −1 for those of the second, 0 for rows of neither, shape [rows].
-        groups: Rows of one number are one observation, shape [rows].
+        groups: Group of each row: rows of a group are one observation, shape [rows].
         span: Lowest and highest possible value of a cell.
         confidence: Level at which the interval will be asked for.
 
@@ -168,11 +168,11 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
     counts = np.where(side > 0, (side > 0).sum(), (side < 0).sum())
     means = np.where(side > 0, units[side > 0].mean(), units[side < 0].mean())
     value = float(units[side > 0].mean() - units[side < 0].mean())
-    # What each observation adds to the difference, and what it is expected to add to its variance.
+    # Each observation's contribution to the difference, and its expected contribution to the variance.
     added = np.bincount(members, weights=side * (units - means) / counts)
     expected = np.bincount(members, weights=1.0 / counts**2).astype(np.float64)
     observations = float(kish(expected))
-    # Two means were fitted, each to half of what was seen, unless every observation has rows of both groups.
+    # Two means were fitted, each to half of the observations, unless every observation has rows of both groups.
     is_paired = np.unique(np.stack((members, side)), axis=1).shape[1] == 2 * len(added)
     fitted = 1.0 if is_paired else 2.0
     variance = float((added**2).sum()) * observations / max(observations - fitted, 1.0)
@@ -183,7 +183,7 @@ def gap_mean(cells: Floats, side: Integers, groups: Integers, *, span: Span, con
 
 
 def _same_answer(table: GradeTable, side: Integers, *, confidence: float) -> Mean | None:
-    """How often the two rows of a pair get the same answer; a group with more rows of one side is not a pair."""
+    """How often the two rows of a pair get the same answer; a group with several rows of one side is not a pair."""
     rows: dict[int, list[list[int]]] = {}
     for at, (group, sign) in enumerate(zip(table.groups.tolist(), side.tolist(), strict=True)):
         if sign:
@@ -228,7 +228,7 @@ def mean_gap(gaps: Sequence[tuple[float, str, GapMeans]]) -> GapMeans:
 
 
 def gap_result(found: GapMeans, *, confidence: float) -> Gap:
-    """A gap as ``results.json`` has it; its rate of false discovery is set once all are compared."""
+    """A gap in the format of ``results.json``; its false discovery rate is set when all are compared."""
     width = found.span[1] - found.span[0]
 
     def difference(mean: Mean, reach: float) -> Difference:
@@ -258,7 +258,7 @@ def gap_result(found: GapMeans, *, confidence: float) -> Gap:
 
 
 def with_gap_rates(parts: Sequence[tuple[Gap, ...]]) -> list[tuple[Gap, ...]]:
-    """The gaps of a benchmark's parts with rates of false discovery among all of them, model by model."""
+    """The gaps of a benchmark's parts with false discovery rates among all of them, for each model."""
     flat = [gap for gaps in parts for gap in gaps]
     rates: dict[str, list[float]] = {
         name: list(false_discovery_rates([gap.differences[name].p for gap in flat]))

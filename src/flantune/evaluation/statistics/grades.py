@@ -1,4 +1,4 @@
-"""From samples to numbers in a rectangle: what was noted of each row under each template."""
+"""From samples to arrays: the notes of each row under each template."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ class GradeTable:
     Attributes:
         rows: Source rows, in the order of first appearance.
         templates: Names of templates, in the task's order; a part of a benchmark has one.
-        columns: What was noted.
-        notes: Key of a column → notes, [rows, templates, k]; nan where a prompt was dropped. A metric that counts
-            groups has its notes in each group's first row, and nan in the others.
-        groups: Group of each row, numbered from 0; a row without a group is one of its own.
-        answers: What was answered, as a number that is the same for the same answer, [rows, templates]; -1 where a
-            prompt was dropped.
-        chance: What guessing scores by the headline metric.
-        ties: Samples whose best options scored the same.
+        columns: The columns of notes.
+        notes: Key of a column → notes, [rows, templates, k]; nan if a prompt was dropped. A metric that counts groups
+            has its notes in each group's first row, and nan in the others.
+        groups: Group of each row, numbered from 0; a row without a group is a separate one.
+        answers: The answers as numbers, equal for equal answers, [rows, templates]; -1 if a prompt was dropped.
+        chance: The score of guessing by the headline metric.
+        ties: Number of samples whose best options scored the same.
         references: The fewest and the most references of a row.
-        rules: Rule → how many answers it read; "none" stands for answers in which nothing was found.
-        vote_confidence: The voted answers' mean share of the answers drawn; None without a vote.
-        looked_at: A sample of each of the first rows, as far as anybody looks whether metrics can read them.
-        options: The scores of the options, label by label; None where nothing was ranked.
+        rules: Rule → how many answers it read; "none": nothing was found.
+        vote_confidence: The voted answers' mean share of the sampled answers; None without a vote.
+        looked_at: A sample of each of the first rows, for the check whether metrics can read them.
+        options: The scores of the options, by label; None if nothing was ranked.
     """
 
     rows: tuple[int, ...]
@@ -75,22 +74,22 @@ class GradeTable:
 
     @property
     def is_grouped(self) -> bool:
-        """Whether some rows belong together."""
+        """Whether some rows are in groups."""
         return len(self.rows) > 0 and int(self.groups.max()) + 1 < len(self.rows)
 
     @property
     def rows_sha256(self) -> str:
-        """Names the set of rows: two runs measured the same ones when it is the same."""
+        """Identifies the set of rows: equal if two runs measured the same ones."""
         return hashlib.sha256(repr(sorted(self.rows)).encode()).hexdigest()
 
     def rows_of_groups(self, rows: Collection[int]) -> frozenset[int]:
-        """Source rows of every group that one of these rows is in."""
+        """Source rows of every group with one of these rows."""
         groups = dict(zip(self.rows, self.groups.tolist(), strict=True))
         hit = {group for row, group in groups.items() if row in rows}
         return frozenset(row for row, group in groups.items() if group in hit)
 
     def without(self, rows: Collection[int]) -> GradeTable:
-        """The table without some source rows; what is not an array stays that of the whole."""
+        """The table without some source rows; values that are not arrays are unchanged."""
         keep = np.array([row not in rows for row in self.rows], dtype=bool)
         return replace(
             self,
@@ -108,16 +107,16 @@ Tables = Mapping[tuple[int, SplitRole], GradeTable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
-    """What one model scored in one exam, with what is known of how.
+    """One model's graded answers to one exam, and how they were obtained.
 
     Attributes:
-        exam: What was asked.
+        exam: The exam.
         model: The model's name.
-        tables: Its answers, graded.
+        tables: Its graded answers.
         counts: What happened to its prompts.
-        seen: Why the exam was not new to it.
-        answers_each: Answers drawn to each question; the one most of them agree on is graded.
-        temperature: Temperature of the draws; 0 is greedy.
+        seen: Why the exam was not new to the model.
+        answers_each: Answers sampled for each question; the most common one is graded.
+        temperature: Sampling temperature; 0 is greedy.
     """
 
     exam: Exam
@@ -135,7 +134,7 @@ def grade(samples: Iterable[Sample], grader: Grader, *, chance: float | None = N
     Args:
         samples: The answers.
         grader: What counts as right.
-        chance: What guessing scores; None: as the headline metric says of each row.
+        chance: The score of guessing; None: by the headline metric, for each row.
 
     Returns:
         (shots, split) → table.
@@ -154,7 +153,7 @@ def grade(samples: Iterable[Sample], grader: Grader, *, chance: float | None = N
 
 @dataclass(slots=True)
 class _Builder:
-    """A table while its samples come in."""
+    """A table under construction."""
 
     grader: Grader
     rows: dict[int, int] = field(default_factory=dict)
@@ -194,7 +193,7 @@ class _Builder:
         self.ranked.add(sample, row=row, template=template)
 
     def _begin_row(self, sample: Sample) -> None:
-        # A name that no group of the data can have.
+        # A name that no group in the data can have.
         name = sample.group or f"\0{sample.row}"
         self.groups.append(self.named.setdefault(name, len(self.named)))
         self.chances.append(self.headline.metric.chance(sample))
@@ -208,7 +207,7 @@ class _Builder:
         return self.texts.setdefault(SQUAD.key(read), len(self.texts))
 
     def table(self, chance: float | None) -> GradeTable:
-        # Now that all is graded: of metrics that a file's own functions make, only then the span is known.
+        # After grading: the span of metrics from a file's own functions is only known then.
         columns, groups = self.grader.columns, np.array(self.groups, dtype=np.int64)
         chances = np.array(self.chances)[:, None, None]
         if columns.headline.metric.is_per_group:
@@ -243,7 +242,7 @@ class _Builder:
 
 
 def _per_group(cells: Floats, groups: Integers) -> Floats:
-    """Each group's product in its first row, nan in its others; nan where a row of the group is missing."""
+    """Each group's product in its first row, nan in the others; nan if a row of the group is missing."""
     pooled = np.full_like(cells, np.nan)
     order = np.argsort(groups, kind="stable")
     starts = np.unique(groups[order], return_index=True)[1]

@@ -1,10 +1,9 @@
 """Intervals of means that lie between two ends: Clopper and Pearson's, on an effective number of rows.
 
-A mean near the top or the bottom has a skewed distribution, and the spread of a sample that happens to hold no bad row
-is far too small. So the t-interval of a score holds the truth less often than it says: 80 to 90 % of the time instead
-of 95 at p = 0.95 to 0.98 with 30 to 100 rows (``python -m benchmarks interval_coverage``). Here a mean counts as a
-share of right answers among as many independent ones as would have left the same doubt, and gets the exact interval
-of such a share.
+A mean near either end has a skewed distribution, and the spread of a sample that happens to have no bad row is far too
+small. So the t-interval of a score contains the truth less often than it claims: 80 to 90% of the time instead of 95 at
+p = 0.95 to 0.98 with 30 to 100 rows (``python -m benchmarks interval_coverage``). Here a mean is treated as a share of
+right answers among an equivalent number of independent ones, and gets the exact interval of such a share.
 
 Paper: Clopper and Pearson 1934 (the interval); Korn and Graubard 1998 (on an effective sample size); Dean and Pagano
 2015 (it keeps its level in clustered samples, where the usual one does not).
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ALIKE = 1e-12
-"""A smaller spread is none."""
+"""A smaller spread counts as none."""
 
 _UNSEEN = 1.0
-"""Units away from the nearer end that the sample is taken to have missed."""
+"""Number of units away from the nearer end that the sample is assumed to have missed."""
 
 FEWEST = 0.5
 """Degrees of freedom of a single unit, or of unequal ones of which one has nearly all rows."""
@@ -34,7 +33,7 @@ _MANY = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Where a mean may lie, at some level of confidence."""
+    """Where a mean may lie, at a level of confidence."""
 
     low: float
     high: float
@@ -42,13 +41,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How far an interval goes to either side of its mean.
+    """How far an interval extends to either side of its mean.
 
     Attributes:
         below: From the mean down to the lower end.
         above: From the mean up to the upper end.
         confidence: The level it was made for.
-        spread: The mean's standard error as observed; 0 where all agreed, which proves nothing.
+        spread: The observed standard error of the mean; 0 if all agreed, which proves nothing.
         span: Lowest and highest value the mean can have.
     """
 
@@ -59,7 +58,7 @@ class Reach:
     span: tuple[float, float]
 
     def stretched(self, factor: float, *, origin: float) -> Reach:
-        """The reach of a mean that is moved by ``origin`` and then multiplied."""
+        """The reach of a mean that is shifted by ``origin`` and then multiplied."""
         low, high = self.span
         return Reach(
             below=self.below * factor,
@@ -73,7 +72,7 @@ class Reach:
 def exact_interval(value: float, *, answers: float, confidence: float) -> Interval:
     """Clopper and Pearson's interval of a share of right answers; their number may be a fraction.
 
-    For whole numbers its level is never below what it says. It is never empty and never leaves [0, 1].
+    For whole numbers its level is never below the nominal one. It is never empty and always within [0, 1].
 
     >>> exact_interval(0.9, answers=10, confidence=0.95)
     Interval(low=0.554..., high=0.997...)
@@ -85,28 +84,28 @@ def exact_interval(value: float, *, answers: float, confidence: float) -> Interv
 
 
 def exact_ends(value: Floats, *, answers: Floats, confidence: float) -> Floats:
-    """The same for many shares at once: the lower ends, then the upper ones; shape [2, …]."""
+    """The same for many shares: the lower ends, then the upper ones; shape [2, …]."""
     from scipy.special import betaincinv
 
     right, wrong, tail = value * answers, (1.0 - value) * answers, (1.0 - confidence) / 2.0
-    # A share a rounding error away from an end lies at it.
+    # A share within a rounding error of an end counts as that end.
     low = betaincinv(np.maximum(right, _ALIKE), wrong + 1.0, tail)
     high = betaincinv(right + 1.0, np.maximum(wrong, _ALIKE), 1.0 - tail)
     return np.stack([np.where(right > _ALIKE, low, 0.0), np.where(wrong > _ALIKE, high, 1.0)])
 
 
 def effective_answers(sums: Floats, sizes: Floats, *, confidence: float) -> Floats:
-    """How many independent right-or-wrong answers leave as much doubt about their mean as these units.
+    """The number of independent right-or-wrong answers with the same uncertainty of the mean as these units.
 
     A unit is a row, by its mean over templates, or a group of rows. Units that are all right or all wrong count as one
-    answer each. Units whose scores lie closer together, since their templates disagree, count for more. How close they
-    lie is estimated, and near an end from a few units alone: those away from it. So one more of them is taken to exist
-    that the sample happened to miss, wholly right or wrong. Units of unequal size count for fewer, after Kish.
+    answer each. Units whose scores are closer together, since their templates disagree, count for more. How close they
+    are is estimated, and near an end only from the few units away from it. So one more such unit, entirely right or
+    wrong, is assumed to exist that the sample missed. Units of unequal size count for fewer, after Kish.
 
     Args:
         sums: Sum of the scores of each unit's rows, each score in [0, 1]; shape [..., units], for many samples at once.
         sizes: Rows of each unit, shape [units].
-        confidence: Level of the interval; few units say little of their own spread, as with Student's t.
+        confidence: Level of the interval; few units give little information on their spread, as with Student's t.
 
     Returns:
         The number for each sample, shape [...].
@@ -141,7 +140,7 @@ def effective_of_score(value: float, *, se: float, units: float, confidence: flo
 
 
 def kish(sizes: Floats) -> float:
-    """How many equal units these unequal ones are worth.
+    """The number of equal units that these unequal ones are worth.
 
     Paper: Kish 1965, "Survey Sampling", section 11.2.
 
@@ -154,8 +153,8 @@ def kish(sizes: Floats) -> float:
 def variance_of_mean(sums: Floats, sizes: Floats) -> Floats:
     """The variance of a mean over rows whose units are independent, by leaving out one unit at a time.
 
-    For units of equal size it is the textbook's. For unequal ones the usual clustered variance is too small: a large
-    unit pulls the mean towards itself.
+    For units of equal size it is the textbook formula. For unequal ones the usual clustered variance is too small: a
+    large unit pulls the mean towards itself.
 
     Args:
         sums: Sum of the scores of each unit's rows, shape [..., units].
@@ -176,17 +175,17 @@ def variance_of_mean(sums: Floats, sizes: Floats) -> Floats:
 
 
 def reach_of(value: float, *, answers: float, spread: float, span: tuple[float, float], confidence: float) -> Reach:
-    """How far the exact interval reaches to either side of a mean of scores between two ends."""
+    """The reach of the exact interval of a mean of scores between two ends."""
     width = span[1] - span[0]
     share = min(max((value - span[0]) / width, 0.0), 1.0)
     ends = exact_interval(share, answers=answers, confidence=confidence)
-    # For less than one answer an end can lie on the mean's wrong side.
+    # For less than one answer an end can be on the wrong side of the mean.
     below, above = max(share - ends.low, 0.0), max(ends.high - share, 0.0)
     return Reach(below=below * width, above=above * width, confidence=confidence, spread=spread, span=span)
 
 
 def t_quantile(confidence: float, df: float) -> float:
-    """How many standard errors an interval reaches to either side.
+    """The number of standard errors that an interval extends to either side.
 
     >>> round(t_quantile(0.95, 1e9), 2)
     1.96
@@ -197,18 +196,18 @@ def t_quantile(confidence: float, df: float) -> float:
 
 
 def _design(noise: Floats, *, seen: Floats, units: float, confidence: float) -> Floats:
-    """The variance of a mean as a share of what it would be if every unit were all right or all wrong.
+    """The variance of a mean relative to that with every unit all right or all wrong.
 
     Args:
-        noise: That share as observed.
-        seen: On how many units: the effective number of those away from the nearer end.
-        units: How many there are, unequal ones after Kish.
+        noise: The observed value.
+        seen: The number of units it is based on: the effective number of those away from the nearer end.
+        units: The number of units, for unequal ones after Kish.
         confidence: As above.
     """
     if units <= 1.0 + _ALIKE:
         return np.ones_like(noise)
     few = t_quantile(confidence, max(units - 1.0, FEWEST)) / t_quantile(confidence, _MANY)
     doubt = units / (units - 1.0) * few**2
-    # Units of equal size cannot differ more than right from wrong: the doubt ends there.
+    # Units of equal size cannot differ by more than right from wrong, which bounds the uncertainty.
     likely = np.minimum(noise * doubt, np.maximum(noise, 1.0))
     return np.asarray((seen * likely + _UNSEEN) / (seen + _UNSEEN))

@@ -1,10 +1,10 @@
-"""Means that say how far they can be trusted: clustered by example, paired, combined over tasks.
+"""Means with their uncertainty: clustered by example, paired, combined over tasks.
 
-The unit is the example. One example asked with ten templates gives ten answers that rise and fall together, so they
-count as one observation: their mean. Treating them as ten independent ones makes intervals up to sqrt(10) too narrow.
+The unit is the example. One example asked with ten templates gives ten correlated answers, so they count as one
+observation: their mean. Treating them as ten independent ones makes intervals up to sqrt(10) too narrow.
 
 A score gets the exact interval on an effective number of answers (``interval_of``), since its distribution is skewed
-near its ends. A paired difference gets Student's (``t_interval``), in step with its p-value (``t_test_p``).
+near its ends. A paired difference gets Student's (``t_interval``), consistent with its p-value (``t_test_p``).
 
 Paper: Miller 2024, "Adding Error Bars to Evals", sections 2 and 3 (clustered standard errors, paired differences).
 """
@@ -34,24 +34,24 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 POWER = 0.8
-"""How likely the smallest detectable difference is to be found."""
+"""The probability of finding the smallest detectable difference."""
 
 SCORE = (0.0, 1.0)
 DIFFERENCE = (-1.0, 1.0)
 
-# Bootstrap weights held in memory at once.
+# Number of bootstrap weights in memory at once.
 _MOST_WEIGHTS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """A mean and what is needed to put an interval around it.
+    """A mean with what is needed for its interval.
 
     Attributes:
         value: The mean.
         se: Its standard error.
         df: Degrees of freedom behind the standard error.
-        reach: How far the interval of a score reaches; None where Student's t says it.
+        reach: How far the interval of a score extends; None if it is Student's t.
     """
 
     value: float
@@ -65,8 +65,8 @@ class Share:
     """One task's share in a combined mean.
 
     Attributes:
-        task: Shares of one task were measured on the same rows, so they are not independent of each other.
-        weight: What its mean is multiplied by.
+        task: Shares of one task were measured on the same rows, so they are not independent.
+        weight: The weight of its mean.
     """
 
     task: str
@@ -84,9 +84,9 @@ def clustered_mean(
     Args:
         cells: Scores of the examples under each template.
         span: Lowest and highest possible value of a cell.
-        confidence: Level at which the interval will be asked for.
-        groups: Group of each example, shape [examples]: examples of one group rise and fall together and are one
-            observation, whose weight is their number. None: each stands alone.
+        confidence: Level of the intended interval.
+        groups: Group of each example, shape [examples]: examples of one group are one observation, weighted by their
+            number. None: all are independent.
 
     >>> cells = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
     >>> clustered_mean(cells, span=SCORE, confidence=0.95).value
@@ -97,7 +97,7 @@ def clustered_mean(
     """
     units, members = units_of(cells, groups)
     sizes = np.bincount(members).astype(np.float64)
-    # Scores on a scale of [0, 1].
+    # Scores rescaled to [0, 1].
     width = span[1] - span[0]
     sums = np.bincount(members, weights=(units - span[0]) / width).astype(np.float64)
     se = math.sqrt(float(variance_of_mean(sums, sizes))) * width
@@ -115,13 +115,13 @@ def units_of(cells: Floats, groups: Integers | None = None) -> tuple[Floats, Int
 
 
 def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], confidence: float) -> Mean:
-    """The same for a score that is not a mean over examples (BLEU), from what it was on redrawn examples.
+    """The same for a score that is not a mean over examples (BLEU), from its values on bootstrap replicates.
 
     Args:
-        scores: The score of the examples as they are, then its score on each bootstrap replicate.
-        examples: How many examples there are.
+        scores: The score of the examples, then the scores of the bootstrap replicates.
+        examples: Number of examples.
         span: Lowest and highest possible score.
-        confidence: As for ``clustered_mean``.
+        confidence: As in ``clustered_mean``.
     """
     value, se, width = float(scores[0]), float(scores[1:].std(ddof=1)), span[1] - span[0]
     share = min(max((value - span[0]) / width, 0.0), 1.0)
@@ -132,18 +132,18 @@ def bootstrap_mean(scores: Floats, *, examples: int, span: tuple[float, float], 
 def resample(
     score: Callable[[Floats], Floats], *, examples: int, replicates: int, seed: int, groups: Integers | None = None
 ) -> Floats:
-    """A score on the examples as they are, then on bootstrap replicates; shape [1 + replicates].
+    """A score on the examples, then on bootstrap replicates; shape [1 + replicates].
 
     Whole examples are drawn with replacement, which keeps an example's templates together; with groups, whole groups.
-    The same seed draws the same examples, so that two models are compared on equal replicates. How often each is
-    drawn is one multinomial draw, so that a score of sums is a product of matrices.
+    The same seed draws the same examples, so that two models are compared on equal replicates. The counts of all
+    examples are one multinomial draw, so that a score of sums is a matrix product.
 
     Args:
         score: Weights of the examples [n, examples] to scores [n].
-        examples: How many there are.
-        replicates: How many times they are drawn.
-        seed: Names the draws.
-        groups: Group of each example, numbered from 0; None: each stands alone.
+        examples: Their number.
+        replicates: Number of replicates.
+        seed: Seed of the draws.
+        groups: Group of each example, numbered from 0; None: all are independent.
     """
     generator = np.random.Generator(np.random.Philox(key=seed))
     count = examples if groups is None else int(groups.max()) + 1
@@ -157,7 +157,7 @@ def resample(
 
 
 def resampled_mean(cells: Floats, *, replicates: int, seed: int, groups: Integers | None = None) -> Floats:
-    """``clustered_mean``'s value on the examples as they are, then on bootstrap replicates."""
+    """``clustered_mean``'s value on the examples, then on bootstrap replicates."""
     units, members = units_of(cells, groups)
 
     def score(weights: Floats) -> Floats:
@@ -167,7 +167,7 @@ def resampled_mean(cells: Floats, *, replicates: int, seed: int, groups: Integer
 
 
 def percentile_interval(replicates: Floats, *, confidence: float) -> Interval:
-    """The bootstrap's interval: what lies between the outer shares of the replicates.
+    """The bootstrap interval, between percentiles of the replicates.
 
     >>> percentile_interval(np.arange(101.0), confidence=0.5)
     Interval(low=25.0, high=75.0)
@@ -177,7 +177,7 @@ def percentile_interval(replicates: Floats, *, confidence: float) -> Interval:
 
 
 def bootstrap_p(replicates: Floats) -> float:
-    """Two-sided p-value of a difference: twice the share of replicates on zero's rarer side, itself counted in.
+    """Two-sided p-value of a difference: twice the share of replicates on zero's rarer side, with the sample itself.
 
     >>> bootstrap_p(np.array([0.1, 0.2, 0.3, -0.1]))
     0.8
@@ -195,18 +195,18 @@ def measured_mean(
     confidence: float,
     answers: float | None = None,
 ) -> Mean:
-    """A mean of so many examples; when they all agree, its standard error is that of the rarest dissenter unseen.
+    """A mean over examples; if all agree, its standard error allows for unseen dissenters.
 
     No spread in the sample does not mean none in the task: with all of n examples right, up to 1 − (α/2)^(1/n) of the
-    task's examples may still be wrong (Clopper and Pearson). Two right answers out of two are not proof of anything.
+    task's examples may still be wrong (Clopper and Pearson). Two right answers out of two prove nothing.
 
     Args:
         value: The mean.
         se: Its standard error.
-        examples: How many there are.
+        examples: Their number.
         span: Lowest and highest value possible.
-        confidence: Level at which the interval will be asked for.
-        answers: How many independent right-or-wrong answers they are worth; None: Student's t says the interval.
+        confidence: Level of the intended interval.
+        answers: The number of independent right-or-wrong answers they are worth; None: the interval is Student's t.
 
     >>> round(measured_mean(1.0, se=0.0, examples=200, span=SCORE, confidence=0.95).se, 4)
     0.0093
@@ -222,13 +222,13 @@ def measured_mean(
 
 
 def combine(shares: Iterable[Share]) -> Mean:
-    """The weighted sum of task means, with the tasks held fixed: only the examples could have been others.
+    """The weighted sum of task means, with the tasks held fixed: only the examples vary.
 
     Tasks are independent of each other; shares of the same task (measured in two folds, or counted in two clusters)
-    are treated as rising and falling together, which can only widen the interval. Degrees of freedom after
-    Welch and Satterthwaite. Intervals of scores are skewed, and what each reaches below and above its mean is added up
-    apart, in squares. Of many tasks near an end that falls short on the side of the end, where tasks without a mistake
-    reach nowhere; so no side reaches less than the exact interval of the sum with its own standard error does.
+    are treated as fully correlated, which can only widen the interval. Degrees of freedom are after Welch and
+    Satterthwaite. Intervals of scores are skewed, so the distances below and above the mean are combined separately, as
+    root sums of squares. For many tasks near an end that is too short on the side of the end, where tasks without a
+    mistake do not extend; so no side is shorter than in the exact interval of the sum with its own standard error.
 
     Paper: Zou and Donner 2008 (intervals of sums from intervals of their parts).
 
@@ -251,7 +251,7 @@ def combine(shares: Iterable[Share]) -> Mean:
 
 
 def _combined_reach(shares: Sequence[Share], value: float) -> Reach | None:
-    """How far the interval of a weighted sum reaches; None when that of some share is Student's."""
+    """How far the interval of a weighted sum extends; None if that of some share is Student's."""
     sides: dict[str, list[float]] = {}
     low = high = confidence = 0.0
     for share in shares:
@@ -277,7 +277,7 @@ def _combined_reach(shares: Sequence[Share], value: float) -> Reach | None:
 
 
 def interval_of(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Interval:
-    """The interval around a score, or a mean of scores, cut to the values that are possible.
+    """The interval around a score, or a mean of scores, clipped to the possible values.
 
     Raises:
         ValueError: The mean was made for another level of confidence.
@@ -294,7 +294,7 @@ def interval_of(mean: Mean, *, confidence: float, span: tuple[float, float]) -> 
 
 
 def t_interval(mean: Mean, *, confidence: float, span: tuple[float, float]) -> Interval:
-    """The interval around a difference by Student's t, cut to the values that are possible.
+    """The interval around a difference by Student's t, clipped to the possible values.
 
     >>> t_interval(Mean(value=0.5, se=0.1, df=10), confidence=0.95, span=SCORE)
     Interval(low=0.277..., high=0.722...)
@@ -304,7 +304,7 @@ def t_interval(mean: Mean, *, confidence: float, span: tuple[float, float]) -> I
 
 
 def t_test_p(mean: Mean) -> float:
-    """Two-sided p-value of a difference being nothing but chance, in step with ``t_interval``.
+    """Two-sided p-value of no difference, consistent with ``t_interval``.
 
     >>> round(t_test_p(Mean(value=0.2, se=0.1, df=1e9)), 4)
     0.0455
@@ -317,10 +317,9 @@ def t_test_p(mean: Mean) -> float:
 
 
 def detectable_difference(mean: Mean, *, confidence: float, power: float = POWER) -> float:
-    """The smallest true difference that a measurement this precise would find significant, with so much power.
+    """The smallest true difference that a measurement with this precision would find significant with 80% power.
 
-    A difference that was not found and is smaller than this was never likely to be found: more rows are needed to
-    see it, four times as many for half of it.
+    A smaller difference was unlikely to be found: detecting it needs more rows, four times as many for half of it.
 
     Paper: Miller 2024, "Adding Error Bars to Evals", section 5.
 
@@ -333,9 +332,9 @@ def detectable_difference(mean: Mean, *, confidence: float, power: float = POWER
 
 
 def false_discovery_rates(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Benjamini and Hochberg's q-values: calling all tasks with q ≤ 0.05 changed, 5 % of the calls are expected wrong.
+    """Benjamini and Hochberg's q-values: of the tasks with q ≤ 0.05, 5% are expected not to have changed.
 
-    Without it one task in twenty would seem to change although nothing did.
+    Without them, one unchanged task in twenty would seem to have changed.
 
     Paper: Benjamini and Hochberg 1995.
 
@@ -352,14 +351,14 @@ def false_discovery_rates(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def mcnemar_p(base: Floats, tuned: Floats) -> float:
-    """Exact McNemar test: how likely so uneven a count of flips would be if both models were equally good.
+    """Exact McNemar test: the probability of such an uneven number of flips if both models were equally good.
 
     Args:
         base: 0/1 per example and template, shape [examples, templates]; nan where missing.
         tuned: The same cells of the other model.
 
-    An example counts as right when more than half of its templates are, so that each example is asked once. One whose
-    templates are split evenly under either model is neither right nor wrong, and is left out.
+    An example counts as right if more than half of its templates are, so that each example counts once. One whose
+    templates are split evenly under either model is left out.
 
     >>> mcnemar_p(np.array([[0.0], [0.0], [0.0], [1.0]]), np.array([[1.0], [1.0], [1.0], [1.0]]))
     0.25
@@ -374,12 +373,12 @@ def mcnemar_p(base: Floats, tuned: Floats) -> float:
 
 
 def above_chance(mean: Mean, chance: float, *, is_difference: bool = False) -> Mean:
-    """A mean as a share of the way from guessing to perfect; worse than guessing is negative, and is not cut off.
+    """A mean as a share of the way from guessing to perfect; worse than guessing is negative, without clipping.
 
     Args:
         mean: A score, or a difference of two scores of the same task.
-        chance: What guessing scores.
-        is_difference: Differences are stretched but not shifted.
+        chance: The score of guessing.
+        is_difference: Whether it is a difference, which is scaled but not shifted.
 
     Paper: Flan 2022, section 2.3 (normalized scores), without the factor 100.
 
@@ -388,7 +387,7 @@ def above_chance(mean: Mean, chance: float, *, is_difference: bool = False) -> M
     """
     room = 1.0 - chance
     if room <= 0.0:
-        # With a single option every answer is right: there is no way to be better than guessing, nor worse.
+        # With a single option every answer is right: nothing can be better or worse than guessing.
         return Mean(value=0.0, se=0.0, df=mean.df)
     origin = 0.0 if is_difference else chance
     reach = mean.reach and mean.reach.stretched(1.0 / room, origin=origin)

@@ -1,4 +1,4 @@
-"""One model's scores in one exam, over all its templates, as ``results.json`` has them."""
+"""One model's scores in one exam, over all its templates, in the format of ``results.json``."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def model_scores(
         shots: The number of exemplars.
         mean: Mean of the headline metric.
         clean: The headline without what the model has seen.
-        clean_against_all: That minus the headline.
-        skill: What its option scores tell, apart from a preference for one of them.
+        clean_against_all: ``clean`` minus the headline.
+        skill: Skill in its option scores, apart from a preference.
         confidence: Level of the intervals.
     """
     table, dev = graded.tables[shots, "test"], graded.tables.get((shots, "dev"))
@@ -98,7 +98,7 @@ def _templates(
 
 
 def _best_on_dev(templates: Sequence[TemplateScores]) -> TemplateScores | None:
-    """The template that does best on the dev rows, the first of equals; test scores have no say.
+    """The template that is best on the dev rows, the first of equals; test scores are not used.
 
     Paper: FLAN 2021, section 2.3.
     """

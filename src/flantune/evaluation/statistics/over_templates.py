@@ -13,7 +13,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """The scores of a task's templates, described.
+    """Summary statistics of the scores of a task's templates.
 
     Attributes:
         std: Standard deviation (n − 1); 0 for a single template. Paper: FLAN 2021, section 2.3.
@@ -42,7 +42,7 @@ def spread_over_templates(values: Sequence[float]) -> Spread:
 def agreement_rate(answers: Integers) -> float:
     """Share of rows that get the same answer from every template; shape of ``answers``: [rows, templates].
 
-    A missing answer is −1 and has no say; rows with fewer than two answers are not counted. 1 with one template.
+    A missing answer is −1 and is ignored; rows with fewer than two answers are not counted. 1 with one template.
 
     >>> agreement_rate(np.array([[1, 1, 1], [0, 1, 0], [1, -1, 1], [0, -1, -1]]))
     0.666...

@@ -1,4 +1,4 @@
-"""Several models on one exam: the mean of each, and each later one's paired difference from the first."""
+"""Several models on one exam: the mean of each, and each later model's paired difference from the first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Span = tuple[float, float]
 
 REPLICATES = 1000
-"""Bootstrap replicates of every difference, and of a corpus metric's scores, unless the metric says how many."""
+"""Bootstrap replicates of every difference, and of a corpus metric's scores, unless the metric sets its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +31,11 @@ class Pair:
     second: GradeTable
 
     def cells(self, column: MetricColumn) -> tuple[Floats, Floats]:
-        """Notes of one column of both, [rows, templates, k] each."""
+        """Notes of one column for both models, [rows, templates, k] each."""
         return self.first.cells(column), self.second.cells(column)
 
     def without(self, rows: Collection[int]) -> Pair:
-        """The pair but for some rows."""
+        """The pair without some rows."""
         return Pair(first=self.first.without(rows), second=self.second.without(rows)) if rows else self
 
     def span(self, column: MetricColumn) -> Span:
@@ -46,7 +46,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMeans:
-    """One measure of one exam: what goes into means over exams.
+    """One measure of one exam, as used in means over exams.
 
     Attributes:
         scores: Model → its mean over templates.
@@ -68,7 +68,7 @@ class ModelMeans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedMetric:
-    """One metric of one exam, of every model.
+    """One metric of one exam, for every model.
 
     Attributes:
         column: The metric.
@@ -120,10 +120,10 @@ def compare_means(
         tables: Model → its table, the first model first.
         pairs: Later model → the rows that it shares with the first.
         column: The metric.
-        seed: Names the bootstrap draws, which are the same for all models.
-        confidence: Level at which intervals will be asked for.
+        seed: Seed of the bootstrap draws, which are the same for all models.
+        confidence: Level of the intended intervals.
 
-    Paper: FLAN 2021, section 2.3 (mean over templates as what a typical instruction gives).
+    Paper: FLAN 2021, section 2.3 (mean over templates: the result with a typical instruction).
     """
     drawn: dict[int, Floats] = {}
 
@@ -160,7 +160,7 @@ def compare_means(
 def mcnemar_of(pairs: Sequence[Pair], column: MetricColumn) -> float | None:
     """Exact McNemar p-value over the rows of one exam or several.
 
-    None when the metric is not right-or-wrong, or rows are not independent.
+    None if the metric is not right-or-wrong, or rows are not independent.
     """
     if not all(_is_right_or_wrong(pair, column) for pair in pairs):
         return None
@@ -193,7 +193,7 @@ def template_intervals(table: GradeTable, column: MetricColumn, *, confidence: f
 
 
 def score_estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
-    """A mean with its interval, as ``results.json`` has it."""
+    """A mean with its interval, in the format of ``results.json``."""
     interval = interval_of(mean, confidence=confidence, span=span)
     return Estimate(value=mean.value, low=interval.low, high=interval.high, se=mean.se)
 
@@ -201,7 +201,7 @@ def score_estimate(mean: Mean, *, confidence: float, span: Span) -> Estimate:
 def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Difference:
     """A difference with its interval, its p-value, and the smallest one it could have detected.
 
-    The interval excludes zero exactly when the p-value is below 1 − ``confidence``: both are Student's.
+    The interval excludes zero exactly if the p-value is below 1 − ``confidence``: both are Student's.
     """
     interval = statistics.t_interval(mean, confidence=confidence, span=span)
     return Difference(
@@ -215,7 +215,7 @@ def difference_estimate(mean: Mean, *, confidence: float, span: Span) -> Differe
 
 
 def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | None:
-    """A difference's percentile interval and p-value; None when all replicates agree, which proves nothing."""
+    """A difference's percentile interval and p-value; None if all replicates agree, which proves nothing."""
     if np.ptp(replicates) < 1e-12:
         return None
     interval = statistics.percentile_interval(replicates, confidence=confidence)
@@ -223,18 +223,18 @@ def bootstrap_interval(replicates: Floats, *, confidence: float) -> Bootstrap | 
 
 
 def span_of(column: MetricColumn, *tables: GradeTable) -> Span:
-    """Lowest and highest score possible: of functions of a task file, what their answers show."""
+    """Lowest and highest possible score; for functions of a task file, as observed in their answers."""
     spans = [one.metric.span for table in tables for one in table.columns.all if one.key == column.key]
     return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def within(value: float, span: Span = statistics.SCORE) -> float:
-    """The value, without the rounding error by which a sum of floats can pass an end."""
+    """The value, without a rounding error beyond the ends of its range."""
     return min(max(value, span[0]), span[1])
 
 
 def groups_of(table: GradeTable) -> statistics.Integers | None:
-    """Group of each row; None where each stands alone."""
+    """Group of each row; None if all are independent."""
     return table.groups if table.is_grouped else None
 
 
@@ -244,7 +244,7 @@ def _row_mean(table: GradeTable, column: MetricColumn, *, confidence: float) -> 
 
 
 def _row_difference(pair: Pair, column: MetricColumn, *, seed: int, confidence: float) -> tuple[Mean, Floats]:
-    """Second minus first of a row metric, and what it is on the rows as they are and on replicates of them."""
+    """Second minus first of a row metric, and its values on the rows and on replicates of them."""
     first, second = pair.cells(column)
     change, groups = (second - first)[..., 0], groups_of(pair.first)
     mean = statistics.clustered_mean(change, span=pair.span(column), confidence=confidence, groups=groups)
@@ -252,7 +252,7 @@ def _row_difference(pair: Pair, column: MetricColumn, *, seed: int, confidence: 
 
 
 def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: float) -> Mean:
-    """The mean of a corpus metric, from its value on the rows as they are and on replicates of them."""
+    """The mean of a corpus metric, from its values on the rows and on replicates of them."""
     count = int(table.groups.max()) + 1
     return statistics.bootstrap_mean(scores, examples=count, span=span, confidence=confidence)
 
@@ -260,7 +260,7 @@ def _redrawn_mean(table: GradeTable, scores: Floats, span: Span, *, confidence: 
 def resampled_scores(
     table: GradeTable, column: MetricColumn, *, seed: int, kept: NDArray[np.bool_] | None = None
 ) -> Floats:
-    """A corpus metric's mean over templates, as it is and on bootstrap replicates of the rows; of some rows alone."""
+    """A corpus metric's mean over templates, on the rows and on bootstrap replicates; optionally for some rows only."""
     cells, metric = table.cells(column), column.metric
 
     def mean_over_templates(weights: Floats) -> Floats:
@@ -278,7 +278,7 @@ def resampled_scores(
 
 
 def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
-    """A corpus metric without the prompts that were dropped."""
+    """A corpus metric without dropped prompts."""
     if metric.score is None:
         raise TypeError(f"{metric.name} is not a corpus metric")
     is_there = ~np.isnan(notes).any(axis=1)
@@ -286,5 +286,5 @@ def _corpus(metric: Metric, notes: Floats, weights: Floats) -> Floats:
 
 
 def _is_right_or_wrong(pair: Pair, column: MetricColumn) -> bool:
-    """Whether every row counts as one answer that is right or wrong."""
+    """Whether every row is one answer that is right or wrong."""
     return column.metric.is_binary and (column.metric.is_per_group or not pair.first.is_grouped)

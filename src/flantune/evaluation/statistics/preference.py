@@ -1,4 +1,4 @@
-"""Where a preference for an answer, not a skill, moved the raw score or hid what the model can do: in words."""
+"""Sentences about preferences for an answer that change the raw score or hide a skill."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _GAIN = {"better": "gain", "worse": "loss"}
 
 
 def preference_notes(raw: Change, discrimination: Change, *, confidence: float) -> tuple[str, ...]:
-    """What to keep in mind where raw score and discrimination, over the same tasks, do not tell the same story.
+    """Notes for cases in which raw score and discrimination, over the same tasks, do not agree.
 
-    Nothing is said where both moved the same way, or neither surely moved. Calibrated accuracy has no say: a preference
-    so strong that probabilities are close to 0 and 1 changes it a little, and discrimination not at all.
+    There is no note if both changed in the same direction, or neither clearly. Calibrated accuracy is not used: a
+    preference so strong that probabilities are close to 0 and 1 changes it a little, but not discrimination.
     """
     skill, score = discrimination.difference.direction, raw.difference.direction
     if skill == score:
@@ -34,7 +34,7 @@ def preference_notes(raw: Change, discrimination: Change, *, confidence: float) 
 
 
 def task_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
-    """The same for single tasks of several, of those whose rate of false discovery is at most 5%."""
+    """The same for single tasks among several, with a false discovery rate of at most 5%."""
     if len({task.name for task in tasks}) < 2:
         return ()
     compared = [(_name(task), task.differences[model]) for task in tasks]
@@ -59,7 +59,7 @@ def collapse_notes(tasks: Sequence[ExamResult], models: Sequence[str]) -> tuple[
     said = [
         f"the {model} model on {len(found)} {of} ({_named(found)})"
         for model in models
-        # A task that two folds measured has the same base model in both.
+        # A task measured in two folds has the same base model in both.
         for found in [list(dict.fromkeys(_collapsed(ranked, model)))]
         if found
     ]
@@ -72,11 +72,11 @@ def collapse_notes(tasks: Sequence[ExamResult], models: Sequence[str]) -> tuple[
 
 
 def lopsided_notes(tasks: Sequence[ExamResult], model: str) -> tuple[str, ...]:
-    """On which ranked tasks skill cannot be told from preference, since one answer is right throughout."""
+    """Ranked tasks on which skill and preference cannot be separated, since one answer is always right."""
     found = {}
     ranked = [(task, skill) for task in tasks for skill in [task.scores[model].skill] if skill]
     for task, skill in ranked:
-        if skill.not_defined and skill.calibrated_accuracy is not None:  # else no right answer is known at all
+        if skill.not_defined and skill.calibrated_accuracy is not None:  # otherwise no right answer is known
             found[_name(task)] = f"{_name(task)}: {_plain(skill.not_defined, most=100)}"
     if not found:
         return ()
@@ -97,19 +97,19 @@ def _collapsed(tasks: Sequence[ExamResult], model: str) -> Iterator[str]:
 
 
 def _skill_moved(one: PairedDifference) -> Direction:
-    """Which way discrimination moved, with its false discovery rate taken into account."""
+    """The direction in which discrimination changed, given its false discovery rate."""
     is_rated = one.skill is not None and (one.skill.discrimination_q or 0.0) <= _RATE
     return _skill_direction(one) if is_rated else "undecided"
 
 
 def _score_moved(one: PairedDifference) -> Direction:
-    """Which way the score moved, likewise, where discrimination is known."""
+    """The direction in which the score changed, likewise, if discrimination is known."""
     is_known = one.skill is not None and one.skill.discrimination is not None and (one.q or 0.0) <= _RATE
     return one.direction if is_known else "undecided"
 
 
 def _skill_direction(one: PairedDifference) -> Direction:
-    """Which way discrimination moved."""
+    """The direction in which discrimination changed."""
     if one.skill is None or one.skill.discrimination is None:
         return "undecided"
     return one.skill.discrimination.direction
@@ -126,7 +126,7 @@ def _told(what: str, found: Change, confidence: float | None = None) -> str:
 
 
 def _named(found: Sequence[str]) -> str:
-    names = list(dict.fromkeys(found))  # two folds may have measured one task
+    names = list(dict.fromkeys(found))  # two folds may have measured the same task
     shown = names[:MOST_NAMED]
     more = len(names) - len(shown)
     joined = "; " if any(":" in name for name in shown) else ", "
@@ -138,7 +138,7 @@ def _name(task: ExamResult) -> str:
 
 
 def _plain(text: str, *, most: int = 40) -> str:
-    """Words of a dataset on one line, without what a terminal would obey."""
+    """Text of a dataset on one line, without control characters."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return words if len(words) <= most else words[: most - 1] + "…"
 

@@ -1,8 +1,7 @@
 """Several runs that differ in their seed, as one result: the seed is a random effect.
 
-One run says what tuning did to one model; another seed would have made another model. Over several, the spread of the
-differences shows how much of a gain is luck of the draw, and the interval around their mean covers seeds as well as
-rows.
+One run shows the effect of tuning on one model; another seed would give another model. Over several, the spread of the
+differences shows how much of a gain is chance, and the interval around their mean covers seeds as well as rows.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class SeedEffect:
     Attributes:
         name: The task, the cluster, or "all clusters".
         level: "task", "cluster" or "overall".
-        fold: The fold that held it out; empty for the whole.
+        fold: The fold that held it out; empty for the overall difference.
         shots: Exemplars before each query.
         each: The difference of every run, in their order.
         value: Their mean.
@@ -48,7 +47,7 @@ class SeedEffect:
         detectable: Smallest true difference that would be detected with 80% power.
         std: Standard deviation of the runs' differences (n − 1).
         row_se: Root mean square of the runs' own standard errors, which cover rows only.
-        shares_rows: All runs measured the same rows, so that more seeds do not make up for too few rows.
+        shares_rows: All runs measured the same rows, so that more seeds do not compensate for too few rows.
         measure: "raw" for the score; "discrimination" and "calibrated_accuracy" for skill apart from a preference.
     """
 
@@ -74,9 +73,9 @@ class SeedSummary:
     """All differences over several seeds.
 
     Attributes:
-        seeds: The runs' seeds, in order; of evaluations the models that were compared with the first.
+        seeds: The runs' seeds, in order; for evaluations, the models that were compared with the first.
         confidence: Level of the intervals.
-        effects: The whole, then clusters, then unseen tasks; of raw scores, then of each measure of skill.
+        effects: Overall, then clusters, then unseen tasks; for raw scores, then for each measure of skill.
     """
 
     seeds: tuple[int | str, ...]
@@ -89,13 +88,10 @@ class SeedSummary:
 
 
 def over_seeds(results: Sequence[Results]) -> SeedSummary:
-    """The differences of several runs of one run file, with intervals that hold for other seeds too.
+    """The differences of several runs of one run file, with intervals that cover other seeds too.
 
     What was not measured in every run is left out. Evaluations (``flantune evaluate``) of models tuned with several
-    seeds will do as well: every model that was compared with the first is one seed.
-
-    Args:
-        results: Their results, in any order.
+    seeds work too: every model that was compared with the first is one seed.
 
     Raises:
         EvaluationError: Fewer than two runs, two with the same seed, or runs scored in different ways.
@@ -162,13 +158,13 @@ def _effect(key: _Key, observed: Sequence[_Observed], confidence: float) -> Seed
 def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: bool) -> Mean:
     """The mean over seeds, with a standard error that covers both seeds and rows.
 
-    Rows drawn anew for each seed are part of the spread between runs, and the mean's variance is that spread over the
-    number of runs; but its 95% interval is never narrower than rows alone make it, however well a few runs happen to
-    agree. The same rows in all runs err together: their variance is added whole. That is a little more than needed,
-    since some of it shows in the spread as well.
+    If each seed draws its own rows, they contribute to the spread between runs, and the mean's variance is that spread
+    divided by the number of runs; but its 95% interval is never narrower than the rows require, however well a few runs
+    happen to agree. If all runs have the same rows, they share the sampling error, whose variance is added. That is
+    slightly conservative, since part of it also shows in the spread.
 
     Args:
-        values: One difference a run.
+        values: One difference per run.
         ses: Their standard errors, which cover rows only.
         shares_rows: All runs measured the same rows.
 
@@ -186,7 +182,7 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
     spread = t_quantile(_USUAL, count - 1) * math.sqrt(seeds)
     if not shares_rows and 0.0 < spread < t_quantile(_USUAL, _MANY) * alone:
         return Mean(value=math.fsum(values) / count, se=alone, df=_MANY)
-    # Welch and Satterthwaite, the rows' own degrees of freedom being many.
+    # Welch and Satterthwaite; the rows have many degrees of freedom.
     df = (count - 1) * ((seeds + rows) / seeds) ** 2 if seeds > 0.0 else _MANY
     spread = math.sqrt(seeds + rows)
     if spread <= 0.0:
@@ -195,7 +191,7 @@ def seed_mean(values: Sequence[float], ses: Sequence[float], *, shares_rows: boo
 
 
 def _differences(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
-    """All differences of one model from the first: of each measure the whole, then clusters, then what was asked."""
+    """All differences of one model from the first: for each measure overall, clusters, tasks and benchmarks."""
     rows: dict[str, set[str]] = {}
     for one in results.tasks:
         rows.setdefault(one.name, set()).add(f"{one.name} {one.differences[model].rows_sha256}")
@@ -233,7 +229,7 @@ def _averages(results: Results, model: str) -> Iterator[tuple[_Key, _Observed]]:
 
 
 def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple[_Key, _Observed]]:
-    """Benchmarks, and tasks; of a run those alone that are unseen, where it has any."""
+    """Benchmarks and tasks; for a run only unseen ones, if it has any."""
     unseen = tuple(one for one in results.tasks if not one.is_seen)
     tasks = unseen if results.kind == "run" and unseen else results.tasks
     asked: list[tuple[ExamResult | BenchmarkResult, str]] = [(one, one.fold) for one in results.benchmarks]
@@ -245,7 +241,7 @@ def _asked(results: Results, model: str, measure: SeedMeasure) -> Iterator[tuple
 
 
 def _skill(paired: PairedDifference, measure: SkillMeasure) -> Difference | None:
-    """The difference of a measure of skill, where it is defined."""
+    """The difference in a measure of skill, if defined."""
     if paired.skill is None:
         return None
     return paired.skill.discrimination if measure == "discrimination" else paired.skill.calibrated_accuracy
@@ -303,6 +299,6 @@ def _check_runs(results: Sequence[Results]) -> None:
 
 
 def _several(values: Sequence[object]) -> str:
-    """The values that differ, in words; empty when all are the same."""
+    """The values that differ, in words; empty if all are equal."""
     found = dict.fromkeys(map(repr, values))
     return " in some and ".join(found) + " in others" if len(found) > 1 else ""

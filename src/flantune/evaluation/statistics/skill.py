@@ -1,17 +1,18 @@
-"""Skill apart from preference: what a model's option scores tell of the right answer, whichever answer it prefers.
+"""Skill apart from preference: how well a model's option scores predict the right answer, whichever it prefers.
 
-Raw accuracy asks whether the right option has the highest score. A model that prefers one label too much gets that
-wrong on most rows although its scores may order the rows well; one whose preference has moved may gain points and know
-nothing more. Two numbers leave the preference out:
+Raw accuracy asks whether the right option has the highest score. A model with too strong a preference for one label
+fails that on most rows, although its scores may order the rows well; one whose preference has changed may gain points
+without knowing more. Two numbers exclude the preference:
 
-*Discrimination* is the area under the ROC curve: how often a row whose answer is a label gives this label better odds
-than a row whose answer is another, ties counting half. A preference that is the same in all rows cancels.
+*Discrimination* is the area under the ROC curve: how often a row whose right answer is a label gives this label better
+odds than a row with another right answer, with ties counting half. A preference that is the same in all rows cancels
+out.
 
-*Batch-calibrated accuracy* takes the preference out before it decides: from each label's log-probability its log
-mean probability over the template's rows is taken. No gold answer is used.
+*Batch-calibrated accuracy* removes the preference before choosing: each label's log mean probability over the
+template's rows is subtracted from its log-probability. No gold answer is used.
 
-Both are computed for each template and averaged. Each comes with what every row adds to its error, so that rows keep
-together under several templates, in groups, and in the paired difference of two models.
+Both are computed for each template and averaged. Each comes with every row's contribution to its error, so that rows
+stay together over templates, in groups, and in the paired difference of two models.
 
 Papers: Zhou et al. 2023, "Batch Calibration"; DeLong et al. 1988 (areas, compared); Obuchowski 1997 (in clusters).
 """
@@ -31,25 +32,25 @@ from flantune.evaluation.statistics.means import Interval, Mean, measured_mean
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# Log-probabilities nearer than this are not told apart by the arithmetic (see ``rank_classification``).
+# Log-probabilities closer than this are not distinguished by the arithmetic (see ``rank_classification``).
 _DECIMALS = 5
 _TOLERANCE = 1e-5
 
-# Standard deviation of what is 0 half of the time, and 1 otherwise.
+# Standard deviation of a fair coin flip with values 0 and 1.
 _MOST_SPREAD = 0.5
 
-# A label's batch mean is moved this many of its standard errors either way, to see how much accuracy hangs on it.
+# A label's batch mean is shifted by this many standard errors in both directions, to see how accuracy depends on it.
 _STEP = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where each label's option stood in the prompt, when that is not the same in all of them.
+    """The place of each label's option in the prompts, if it is not the same in all of them.
 
     Attributes:
-        at: Place of each label's option, [rows, templates, labels]; -1 where it was not shown.
-        names: What the places are called.
-        are_written: The answer of most prompts is the place itself: its letter.
+        at: Place of each label's option, [rows, templates, labels]; -1 if it was not shown.
+        names: Names of the places.
+        are_written: Whether the answer of most prompts is the place itself: its letter.
     """
 
     at: Integers
@@ -59,16 +60,16 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedOptions:
-    """The option scores of one model on one task, label by label.
+    """The option scores of one model on one task, by label.
 
     Attributes:
-        scores: Score of each label's option, [rows, templates, labels]; nan where a row has no such option or a
-            prompt was dropped.
-        gold: The right label of each row, [rows]; -1 where none is known.
-        names: What the labels are called.
-        by_place: Labels are places in the list of options, since the options change from row to row.
+        scores: Score of each label's option, [rows, templates, labels]; nan if a row has no such option or a prompt was
+            dropped.
+        gold: The right label of each row, [rows]; -1 if unknown.
+        names: Names of the labels.
+        by_place: Whether labels are places in the list of options, because the options change from row to row.
         groups: Group of each row, numbered from 0: rows of one group are one observation, [rows].
-        places: Where the options stood, if a label's moved from prompt to prompt; None if it did not.
+        places: The places of the options, if they change from prompt to prompt; otherwise None.
     """
 
     scores: Floats
@@ -79,7 +80,7 @@ class RankedOptions:
     places: Places | None = None
 
     def only(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> RankedOptions:
-        """The same of some of the rows, by mark or by place."""
+        """The same for some of the rows, by mask or by index."""
         groups = np.unique(self.groups[keep], return_inverse=True)[1]
         places = None if self.places is None else replace(self.places, at=self.places.at[keep])
         return replace(self, scores=self.scores[keep], gold=self.gold[keep], groups=groups, places=places)
@@ -87,13 +88,14 @@ class RankedOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateByRow:
-    """A number with what each row adds to its error.
+    """A number with each row's contribution to its error.
 
     Attributes:
-        each: The number for each template, [templates]; nan where it is not defined.
-        errors: The error that each row adds to the mean over templates, [rows]. The sum of their squares (over groups:
-            of the groups' sums) is the mean's variance; the difference of two models' is that of their difference.
-        strata: Rows of one stratum were drawn alike, [rows]: those of one right label. -1: the row adds nothing.
+        each: The number for each template, [templates]; nan if not defined.
+        errors: Each row's contribution to the error of the mean over templates, [rows]. The sum of their squares (for
+            groups, of the groups' sums) is the mean's variance; the difference of two models' errors is that of their
+            difference.
+        strata: The stratum of each row, [rows]: rows with the same right label. -1: the row contributes nothing.
         groups: Group of each row, [rows].
     """
 
@@ -110,8 +112,8 @@ class EstimateByRow:
     def mean(self, *, confidence: float) -> Mean:
         """The mean over templates with its standard error.
 
-        Close to 0 and 1 a few rows say too little of how far the others may lie: n / (n - 2) in place of DeLong's
-        root of n / (n - 1) keeps the intervals' level (``benchmarks/skill_coverage.py``).
+        Near 0 and 1 a few rows give too little information on the spread of the others: n / (n - 2) instead of DeLong's
+        root of n / (n - 1) maintains the intervals' level (``benchmarks/skill_coverage.py``).
         """
         errors = self.errors * self._without_own_group()
         for one, count in self._observations().items():
@@ -123,12 +125,12 @@ class EstimateByRow:
         errors = (other.errors - self.errors) * self._without_own_group()
         for one in self._observations():
             alone = self.strata == one
-            if len(np.unique(self.groups[alone])) == 1:  # how the two models' errors go together cannot be told
+            if len(np.unique(self.groups[alone])) == 1:  # the correlation of the two models' errors is unknown
                 errors[alone] = np.abs(self.errors[alone]) + np.abs(other.errors[alone])
         return self._mean(other.value - self.value, errors, span=(-1.0, 1.0), confidence=confidence)
 
     def _without_own_group(self) -> Floats:
-        """What makes up, row by row, for errors taken from a mean that the row's own group is part of, [rows].
+        """A factor per row that corrects errors relative to a mean that includes the row's own group, [rows].
 
         The errors become those of leaving out one group at a time (``intervals.variance_of_mean``): a group with most
         rows of a stratum pulls the mean towards itself. For single rows it is the root of n / (n - 1), DeLong's.
@@ -149,11 +151,11 @@ class EstimateByRow:
         se, counts = math.sqrt(float((sums**2).sum())), self._observations()
         if se <= 1e-12:
             return measured_mean(value, se=0.0, examples=min(counts.values()), span=span, confidence=confidence)
-        # Degrees of freedom after Welch and Satterthwaite: those of the strata, by their part in the variance.
+        # Degrees of freedom after Welch and Satterthwaite: those of the strata, by their share of the variance.
         parts = {one: float((errors[self.strata == one] ** 2).sum()) for one in counts}
         spread = math.fsum(part**2 / max(counts[one] - 1.0, FEWEST) for one, part in parts.items())
         df = math.fsum(parts.values()) ** 2 / spread if spread else FEWEST
-        # A group with rows of several labels is one observation all the same.
+        # A group with rows of several labels is still one observation.
         whole = _observations(self.groups[self.strata >= 0])
         return Mean(value=value, se=se, df=min(df, max(whole - 1.0, FEWEST)))
 
@@ -170,12 +172,12 @@ def _observations(groups: Integers) -> float:
 
 
 def discrimination(options: RankedOptions) -> EstimateByRow | None:
-    """Area under the ROC curve of each template; None where the gold holds one label only.
+    """Area under the ROC curve of each template; None if the gold answers have only one label.
 
-    Two labels: of the difference of their scores. More: one label against the rest, by the log-odds of the label's
-    probability among the row's options, averaged over the labels that occur in the gold; with two labels that is the
-    same. What the log-likelihoods are divided by is the run's own normalization, so that raw accuracy and this are
-    made from the same scores.
+    For two labels: of the difference of their scores. For more: one label against the rest, by the log-odds of the
+    label's probability among the row's options, averaged over the labels that occur as gold answers; with two labels
+    that is the same. The run's own normalization is used, so that raw accuracy and discrimination are made from the
+    same scores.
 
     Papers: Hanley and McNeil 1982; DeLong et al. 1988 (each row's placement among the rows of the other kind).
 
@@ -190,17 +192,17 @@ def discrimination(options: RankedOptions) -> EstimateByRow | None:
         return None
     rows, templates, count = options.scores.shape
     if count == 2:
-        labels = labels[1:]  # the other one's area is the same
+        labels = labels[1:]  # the other label's area is the same
     odds = log_odds(options.scores.reshape(-1, count)).reshape(rows, templates, count)
     return _over_templates(odds, options, options.gold, lambda each: _areas(each, options.gold, labels))
 
 
 def calibrated_accuracy(options: RankedOptions) -> EstimateByRow | None:
-    """Accuracy after batch calibration, for each template; None where no row has a right label.
+    """Accuracy after batch calibration, for each template; None if no row has a right label.
 
-    A row's scores are turned into probabilities that sum to one over its options, so that every row has the same say
-    in the mean, however likely its options are as texts. Options that tie share the credit: a model that says the same
-    of every row is left with guessing.
+    A row's scores become probabilities that sum to one over its options, so that every row has equal weight in the
+    mean, however likely its options are as texts. Tied options share the credit: a model with the same scores for every
+    row is left with guessing.
 
     Paper: Zhou et al. 2023, "Batch Calibration".
 
@@ -215,7 +217,7 @@ def calibrated_accuracy(options: RankedOptions) -> EstimateByRow | None:
 
 
 def log_odds(scores: Floats) -> Floats:
-    """Log-odds of each option against the others of its row, [rows, labels]; nan where there is no such option.
+    """Log-odds of each option against the others of its row, [rows, labels]; nan if there is no such option.
 
     >>> log_odds(np.log(np.array([[0.5, 0.25, 0.25]]))).round(3)
     array([[ 0.   , -1.099, -1.099]])
@@ -226,7 +228,7 @@ def log_odds(scores: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = np.exp(filled - best)
         odds = scores - best - np.log(weights.sum(axis=1, keepdims=True) - weights)
-        # The best one's rivals may be too far below it to show in a sum that it is part of.
+        # The best option's rivals may be too far below it to matter in a sum that includes it.
         np.put_along_axis(filled, first, -np.inf, axis=1)
         second = filled.max(axis=1, keepdims=True)
         rivals = second + np.log(np.exp(filled - second).sum(axis=1, keepdims=True))
@@ -235,7 +237,7 @@ def log_odds(scores: Floats) -> Floats:
 
 
 def midranks(values: Floats) -> Floats:
-    """Rank of each value from 1, equal ones sharing the mean of theirs.
+    """Rank of each value from 1; equal values share their mean rank.
 
     >>> midranks(np.array([3.0, 1.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
@@ -245,7 +247,7 @@ def midranks(values: Floats) -> Floats:
 
 
 def logit_interval(mean: Mean, *, confidence: float) -> Interval:
-    """The interval of a share or an area, made where its ends cannot pass 0 or 1: on the scale of log-odds.
+    """The interval of a share or an area, computed on the scale of log-odds so that its ends stay within 0 and 1.
 
     >>> logit_interval(Mean(value=0.9, se=0.05, df=1e9), confidence=0.95)
     Interval(low=0.75..., high=0.96...)
@@ -265,7 +267,7 @@ def _expit(value: float) -> float:
 def _over_templates(
     scores: Floats, options: RankedOptions, strata: Integers, measure: Callable[[Floats], tuple[float, Floats]]
 ) -> EstimateByRow | None:
-    """The mean over templates of a number of each, with each row's error in it; None where no template has it."""
+    """The mean over templates of a number, with each row's contribution to its error; None if no template has it."""
     found = [measure(scores[:, at]) for at in range(scores.shape[1])]
     errors = [error for value, error in found if not math.isnan(value)]
     if not errors:
@@ -275,7 +277,7 @@ def _over_templates(
 
 
 def _areas(odds: Floats, gold: Integers, labels: Sequence[int]) -> tuple[float, Floats]:
-    """The mean of one template's areas, one label against the rest, and each row's error in it."""
+    """The mean of one template's areas, one label against the rest, and each row's contribution to its error."""
     found = [_area(odds[:, label], gold, label) for label in labels]
     defined = [one for one in found if not math.isnan(one[0])]
     if not defined:
@@ -284,7 +286,7 @@ def _areas(odds: Floats, gold: Integers, labels: Sequence[int]) -> tuple[float, 
 
 
 def _area(odds: Floats, gold: Integers, label: int) -> tuple[float, Floats]:
-    """The area of one label against the rest, and each row's error in it."""
+    """The area of one label against the rest, and each row's contribution to its error."""
     errors = np.zeros(len(odds))
     known = ~np.isnan(odds) & (gold >= 0)
     right, wrong = known & (gold == label), known & (gold != label)
@@ -296,18 +298,18 @@ def _area(odds: Floats, gold: Integers, label: int) -> tuple[float, Floats]:
     below = 1.0 - (ranks[wrong] - midranks(odds[wrong])) / right.sum()
     area = float(above.mean())
     for rows, placed in ((right, above), (wrong, below)):
-        # A single row shows no spread: it counts with the most that a share can have.
+        # A single row has no spread: the largest spread of a share is assumed.
         errors[rows] = (placed - area) / len(placed) if len(placed) > 1 else _MOST_SPREAD
     return area, errors
 
 
 def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
-    """One template's calibrated accuracy, and each row's error in it."""
+    """One template's calibrated accuracy, and each row's contribution to its error."""
     errors = np.zeros(len(scores))
     asked = ~np.isnan(scores).all(axis=1) & (gold >= 0)
     if not asked.any():
         return math.nan, errors
-    # In logs throughout: a label far behind in every row has probabilities too small for a float, yet a mean.
+    # In logs throughout: a label far behind in every row has probabilities too small for a float, but still a mean.
     shares = _log_probabilities(scores[asked])
     has = ~np.isnan(shares)
     counts = np.maximum(has.sum(axis=0), 1)
@@ -326,18 +328,18 @@ def _calibrated(scores: Floats, gold: Integers) -> tuple[float, Floats]:
 
 
 def _log_probabilities(scores: Floats) -> Floats:
-    """Scores as log-probabilities over each row's options; nan where there is none."""
+    """Scores as log-probabilities over each row's options; nan if there is no option."""
     return np.asarray(scores - _log_sum(scores, axis=1)[:, None])
 
 
 def _log_sum(values: Floats, *, axis: int) -> Floats:
-    """The log of the sum of what these are the logs of; -inf where there are none."""
+    """The log of the sum of exponentials; -inf if there are none."""
     filled = np.where(np.isnan(values), -np.inf, values)
     return np.asarray(np.logaddexp.reduce(filled, axis=axis))
 
 
 def _slopes(adjusted: Floats, right: Integers, steps: Floats) -> Floats:
-    """How much accuracy changes with the log of each label's mean, [labels], by moving it a step either way."""
+    """The change of accuracy with the log of each label's mean, [labels], by shifting it in both directions."""
     if adjusted.shape[1] < 2:
         return np.zeros(adjusted.shape[1])
     order = np.argpartition(adjusted, -2, axis=1)
@@ -350,7 +352,7 @@ def _slopes(adjusted: Floats, right: Integers, steps: Floats) -> Floats:
     best = adjusted[rows[:, None], rival]
 
     def accuracy(shift: Floats) -> Floats:
-        # A higher mean takes more away from the label.
+        # A higher mean lowers the label's score.
         return np.asarray(np.where(adjusted - shift > best, is_right, rival_right).mean(axis=0))
 
     change = accuracy(steps) - accuracy(-steps)

@@ -1,4 +1,4 @@
-"""Models' skill in one exam, apart from their preference for an answer, as ``results.json`` has it."""
+"""Models' skill in one exam, apart from their preference for an answer, in the format of ``results.json``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class ModelSkill:
 
     Attributes:
         options: Its option scores.
-        discrimination: Area under the ROC curve; None where it is not defined.
-        calibrated_accuracy: Accuracy after batch calibration; None where no row has a right answer.
+        discrimination: Area under the ROC curve; None if not defined.
+        calibrated_accuracy: Accuracy after batch calibration; None if no row has a right answer.
     """
 
     options: RankedOptions
@@ -47,7 +47,7 @@ class ModelSkill:
         return within(value) if value == value else None
 
     def result(self, *, confidence: float) -> Skill:
-        """As ``results.json`` has it."""
+        """The skill in the format of ``results.json``."""
         return Skill(
             answers=answers_given(self.options),
             discrimination=_estimated(self.discrimination, confidence),
@@ -57,7 +57,7 @@ class ModelSkill:
 
 
 def model_skill(options: RankedOptions | None) -> ModelSkill | None:
-    """What can be said of one model's option scores; None where nothing was ranked."""
+    """The skill in one model's option scores; None if nothing was ranked."""
     if options is None:
         return None
     return ModelSkill(
@@ -68,12 +68,12 @@ def model_skill(options: RankedOptions | None) -> ModelSkill | None:
 def compare_skill(
     skills: Mapping[str, ModelSkill | None], pairs: Mapping[str, Pair], *, confidence: float
 ) -> dict[SkillMeasure, ModelMeans]:
-    """The two numbers of every model, and their paired differences, as far as they are defined.
+    """Both numbers for every model, and their paired differences, as far as defined.
 
     Args:
         skills: Model → its skill, the first model first.
         pairs: Later model → the rows that it shares with the first.
-        confidence: Level at which intervals will be asked for.
+        confidence: Level of the intended intervals.
     """
     known = {id(skill.options): skill for skill in skills.values() if skill is not None}
 
@@ -104,7 +104,7 @@ def compare_skill(
 
 
 def skill_difference(means: Mapping[SkillMeasure, Difference | None]) -> SkillDifference:
-    """Both differences as ``results.json`` has them; rates of false discovery come later."""
+    """Both differences in the format of ``results.json``; false discovery rates are added later."""
     return SkillDifference(
         discrimination=means["discrimination"],
         discrimination_q=None,
@@ -120,7 +120,7 @@ def skill_estimate(mean: Mean, *, confidence: float) -> Estimate:
 
 
 def skill_change(mean: Mean, *, confidence: float) -> Difference:
-    """A difference of two of them, with its p-value and what it could have seen."""
+    """A difference of two of them, with its p-value and smallest detectable difference."""
     return difference_estimate(mean, confidence=confidence, span=DIFFERENCE)
 
 

@@ -1,1 +1,1 @@
-"""What a model must pass before it is used: it does not read ahead, packed prompts stay apart, it can be tuned."""
+"""Checks before a model is used: it does not read ahead, packed prompts are isolated, it can be tuned."""

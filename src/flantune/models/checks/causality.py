@@ -1,4 +1,4 @@
-"""Whether a model can be asked what comes next: it must not see the answer, and its inputs both ways where told to."""
+"""Whether a model reads as it must: it never sees the answer, and its inputs in both directions if told to."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
-"""Of a logit, as a share of the largest: what arithmetic in another order explains, with room to spare."""
+"""Tolerance for logits as a share of the largest: more than another order of arithmetic explains."""
 SAME = 1e-6
-"""The same for arithmetic in the same order."""
+"""Likewise for arithmetic in the same order."""
 INPUTS = 5
-"""How many of the made-up tokens are inputs where a model is tried with prefix attention."""
+"""Number of the synthetic tokens that are inputs when a model is tried with prefix attention."""
 
 
 @trait
 def reads_ahead(lm: LanguageModel) -> bool:
-    """Whether what a decoder-only model says at a token changes with the tokens after it; found by trying."""
+    """Whether a decoder-only model's output at a token depends on later tokens; found by trying."""
     if lm.family == "encoder-decoder":
         return False
     tokens = made_up(lm)
@@ -46,7 +46,7 @@ def _logits(lm: LanguageModel, given: dict[str, object]) -> torch.Tensor:
 
 
 def check_causal(lm: LanguageModel, *, where: str) -> None:
-    """Raises ModelError for a model that was made to fill gaps, not to go on: it would see what it is asked for."""
+    """Raises ModelError for a masked model, which fills gaps: it would see the answer it is asked for."""
     if not reads_ahead(lm):
         return
     config = lm.model.config.get_text_config()
@@ -60,9 +60,9 @@ def check_causal(lm: LanguageModel, *, where: str) -> None:
 
 
 def check_prefix(lm: LanguageModel) -> None:
-    """Raises ModelError for a model that cannot read its inputs both ways, though it is asked to.
+    """Raises ModelError for a model that cannot read its inputs in both directions, although the settings ask for it.
 
-    Tried on made-up tokens: an input must change with the one after it, and nothing may change with targets to come.
+    Tried on synthetic tokens: an input must depend on the one after it, and nothing may depend on later targets.
     """
     if not lm.reads_both_ways:
         return
@@ -88,7 +88,7 @@ def check_prefix(lm: LanguageModel) -> None:
 
 
 def _change_before(lm: LanguageModel, tokens: torch.Tensor, place: int) -> float:
-    """How much what the model says just before a token, and earlier, changes with it, as a share of the largest."""
+    """How much the model's output just before a token, and earlier, depends on it, as a share of the largest."""
     changed = tokens.clone()
     changed[0, place] = tokens[0, 0]
     before, after = (_logits(lm, alone(lm, each, inputs=INPUTS))[:, :place] for each in (tokens, changed))

@@ -1,4 +1,4 @@
-"""Whether prompts that share a row stay apart in this very model, found by trying."""
+"""Whether prompts that share a row are isolated from each other in a given model, found by trying."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
-"""Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare.
-Leaks show as 1e-2 to 1 (measured on random models, where they are smallest)."""
+"""Tolerance for log-probabilities: more than another order of float32 arithmetic explains. Leaks show as 1e-2 to 1
+(measured on random models, where they are smallest)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class IsolationReport:
     """Whether packing is safe.
 
     Attributes:
-        is_isolated: Packed prompts are scored as each alone.
+        is_isolated: Packed prompts get the same scores as each alone.
         max_difference: Largest difference of a log-probability between packed and alone; infinite on failure.
-        reason: Why not, in words; empty when isolated.
+        reason: Why not, in words; empty if isolated.
     """
 
     is_isolated: bool
@@ -48,15 +48,15 @@ class IsolationReport:
 
 
 def check_isolation(lm: LanguageModel) -> IsolationReport:
-    """Packs made-up prompts, with several continuations and with one, and compares with the model's plain forward.
+    """Packs synthetic prompts, with several continuations and with one, and compares with the model's plain forward.
 
-    Catches models that ignore masks, position ids or both, that change with the length of a neighbor, or that read
-    ahead. Callers then lay one prompt in a row (``PackingSettings(enabled=False)``), which every model handles;
-    scoring has a test of its own. A model that fails takes no flat line from here on.
+    Catches models that ignore masks, position ids or both, that depend on the length of a neighbor, or that read ahead.
+    Callers then put one prompt in each row (``PackingSettings(enabled=False)``), which every model handles; scoring has
+    its own test. A model that fails is not given flat lines any more.
     """
     report = _compare(lm)
     if not report.is_isolated and reads_lines(lm):
-        # Rows with masks may do where lines do not.
+        # Rows with masks may work where lines do not.
         keeps_segments_apart.settle(lm, False)
         report = _compare(lm)
     return report
@@ -92,7 +92,7 @@ def _compare(lm: LanguageModel) -> IsolationReport:
 
 
 def made_up_prompts(lm: LanguageModel) -> list[EncodedPrompt]:
-    """Three made-up prompts of one continuation each; one or two longer than what a model treats differently."""
+    """Three synthetic prompts with one continuation each; one or two exceed what a model treats differently."""
     ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     beyond = outgrown(lm) + 5
     sizes = ((max(19, beyond), 4), (max(13, window_width(lm) + 5), 3), (8, 6))
@@ -103,14 +103,14 @@ def _several(prompts: list[EncodedPrompt], lm: LanguageModel) -> list[EncodedPro
     """The prompts, the second with three continuations."""
     first, second, third = prompts
     tokens = np.concatenate([third.inputs, third.inputs])
-    # Continuations on both sides of a border have no context in common.
+    # Continuations on different sides of a border share no context.
     sizes = (3, 3) if rope_border(lm) else (5, 2)
     more = tuple(tokens[at : at + size] for at, size in enumerate(sizes))
     return [first, replace(second, targets=(*second.targets, *more)), third]
 
 
 def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
-    """Log-probabilities by item and position, of two prompts in one row and the third in another beside it."""
+    """Log-probabilities by item and position, with two prompts in one row and the third in another."""
     pack: Pack
     if lm.family == "decoder-only":
         pack = pack_decoder_only(prompts, [[0, 1], [2]])
@@ -121,13 +121,13 @@ def _packed_logprobs(lm: LanguageModel, prompts: list[EncodedPrompt]) -> Tensor:
 
 
 def logprobs_alone(lm: LanguageModel, prompt: EncodedPrompt, target: Int32, *, reads_last: bool = False) -> Tensor:
-    """Log-probabilities of one continuation by the model's own forward, without any mask.
+    """Log-probabilities of one continuation from the model's own forward, without a mask.
 
     Args:
         lm: The model.
         prompt: Its inputs.
         target: The continuation.
-        reads_last: A decoder-only model is fed the last token, too, as it is where it is trained.
+        reads_last: A decoder-only model also reads the last token, as in training.
     """
     forget_lengths(lm)
     fed = target if reads_last and lm.family == "decoder-only" else target[:-1]

@@ -1,4 +1,4 @@
-"""Whether a model can be tuned at all, one prompt per row, found by trying: its numbers are right or it is refused."""
+"""Whether a model can be tuned at all, one prompt per row, found by trying; a model with wrong numbers is refused."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _HINT = "choose another model; docs/models.md lists the architectures that were 
 
 
 def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_still: bool = False) -> None:
-    """Takes made-up prompts through a pass forward and back, one a row, as a step of tuning takes them.
+    """Runs synthetic prompts, one per row, through a forward and backward pass as in a tuning step.
 
-    Weights, their gradients and the random state are as before.
+    Weights, their gradients and the random state do not change.
 
     Args:
         lm: The model, in the mode in which it will be tuned.
-        form: How it is held while it trains; None: as it is.
-        is_still: Nothing random may happen in this mode.
+        form: The form in which it is trained; None: as it is.
+        is_still: Nothing in this mode may be random.
 
     Raises:
-        ModelError: It cannot be run so, a prompt's log-probabilities are not those of the prompt alone, or chance has
-            a part in them where it must not.
+        ModelError: It cannot be run in this way, a prompt's log-probabilities are not those of the prompt alone, or
+            they are random where they must not be.
     """
     prompts = made_up_prompts(lm)
     pack = lay_out(prompts, [[at] for at in range(len(prompts))], family=lm.family)
@@ -70,7 +70,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
 
 
 def _share(expected: Tensor, found: Tensor) -> float:
-    """The largest difference as a share of the largest number, or of 1; NaN is for the loss to find."""
+    """The largest difference as a share of the largest number, or of 1; NaN is left to the loss check."""
     scale = max(1.0, float(expected.abs().max()))
     return float((expected - found).abs().max()) / scale
 
@@ -82,7 +82,7 @@ def _by_prompt(lm: LanguageModel, pack: Pack) -> Tensor:
 
 
 def _run_back_in(lm: LanguageModel, pack: Pack, form: TrainingForm | None) -> None:
-    """Forward and back in a form; without rounded weights from here on, where the model cannot be run with them."""
+    """Forward and backward in a form; without rounded weights from then on if the model cannot be run with them."""
     try:
         _run_back(lm, pack, form.in_place() if form is not None else nullcontext())
     except FAILURES as error:
@@ -100,7 +100,7 @@ def _run_back(lm: LanguageModel, pack: Pack, form: AbstractContextManager[None])
 
 
 def _check_still(lm: LanguageModel, pack: Pack) -> None:
-    """Raises ModelError where the model, in the mode it is in, draws random numbers that change what it says."""
+    """Raises ModelError if the model, in its current mode, draws random numbers that change its output."""
     found = []
     with own_chance(lm.device), torch.no_grad():
         for seed in range(SEEDS):

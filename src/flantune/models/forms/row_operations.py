@@ -239,7 +239,7 @@ def agrees(dtype: torch.dtype) -> bool:
     # Without rounding in either dtype.
     angles = [torch.randn(1, 5, 64, generator=drawn).bfloat16().float() for _ in range(2)]
     silu, gelu = torch.nn.functional.silu, torch.nn.functional.gelu
-    cases = (
+    cases: tuple[tuple[Any, Any, tuple[Tensor, Tensor], Tensor], ...] = (
         (lambda a, b: _Gate.apply(a, b, False), lambda a, b: silu(a) * b, (x, up), towards),  # type: ignore[no-untyped-call]
         (lambda a, b: _Gate.apply(a, b, True), lambda a, b: gelu(a, approximate="tanh") * b, (x, up), towards),  # type: ignore[no-untyped-call]
         (lambda a, b: _RootMeanSquare.apply(a, b, 1e-6), _plain_norm, (x, weight), towards),  # type: ignore[no-untyped-call]

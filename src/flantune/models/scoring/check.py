@@ -1,4 +1,4 @@
-"""Finds the fastest way of scoring options that still gives a model's numbers on plain rows, by trying."""
+"""Finds, by trying, the fastest way of scoring options that gives the same numbers as plain rows."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
     "decoder-only": ("line", "prefix", "tree", "cache"),
     "encoder-decoder": ("line", "tree"),
 }
-"""What is tried, fastest first; after the last come plain rows."""
+"""Layouts to try, fastest first; the last resort is plain rows."""
 BOTH_WAYS: tuple[ScoringLayout, ...] = ("line", "tree")
-"""The same where inputs see each other: what two contexts start with is then not the same reading."""
+"""Likewise if inputs see each other, when a shared start is not read the same way in two contexts."""
 
 SHARED = 11
-"""Tokens that the test's contexts start with."""
+"""Number of tokens that the test's contexts share at the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutReport:
-    """The fastest way to score that is right for a model.
+    """The fastest correct layout for a model.
 
     Attributes:
-        layout: Which.
-        refused: Faster ways, and why each is not right, in words.
+        layout: The layout.
+        refused: Faster layouts, and why each is wrong, in words.
     """
 
     layout: ScoringLayout
@@ -54,16 +54,16 @@ class LayoutReport:
 
 
 def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool, bool]:
-    # Somebody may choose another attention for the model later on.
+    # The model's attention may be changed later.
     return lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME), lm.reads_both_ways
 
 
 @trait_by(_arithmetic)
 def scoring_layout(lm: LanguageModel) -> LayoutReport:
-    """The fastest layout whose scores are those of the model's own forward pass on each option alone.
+    """The fastest layout whose scores equal those of the model's own forward pass on each option alone.
 
-    Tried on made-up tokens, in float32: models that ignore position ids, masks made elsewhere or keys and values
-    from before are found out, whatever their names.
+    Tried on synthetic tokens, in float32, which detects models that ignore position ids, given masks, or cached keys
+    and values, whatever their names.
     """
     refused: list[str] = []
     exact = replace(lm, compute_dtype=torch.float32)
@@ -73,7 +73,7 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
             [float(logprobs_alone(exact, unit, target).double().sum()) for unit in units for target in unit.targets]
         )
         for layout in BOTH_WAYS if lm.reads_both_ways else LADDERS[lm.family]:
-            # An encoder-decoder's lines are for float32 alone, and say so; all numbers are compared in float32.
+            # An encoder-decoder's lines are for float32 only and raise otherwise; all numbers are compared in float32.
             batches = _batches(units, layout, shares_starts=shares_starts(lm))
             tried = lm if lm.family == "encoder-decoder" and layout == "line" else exact
             problem = _problem(tried, units, batches, expected)
@@ -86,29 +86,29 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
 def _problem(
     lm: LanguageModel, units: Sequence[EncodedPrompt], batches: Sequence[ScoringBatch], expected: NDArray[np.float64]
 ) -> str:
-    """Why a layout is not right for the model; empty when it is."""
+    """Why a layout is wrong for the model; empty if it is right."""
     try:
         found = np.concatenate([OptionScorer(lm).score(units, batch).sums for batch in batches])
     except (*FAILURES, ModelError) as error:
         return first_line(error)
     difference = float(np.abs(found - expected).max())
-    # Sums, so several tokens' differences add up.
+    # Sums, in which the differences of several tokens add up.
     limit = TOLERANCE * max(len(target) for unit in units for target in unit.targets)
     return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
 
 
 def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, *, shares_starts: bool) -> list[ScoringBatch]:
-    """The requests in order, in batches whose rows differ in width where the layout allows."""
+    """The requests in order, in batches whose rows differ in width if the layout allows it."""
     both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
     prefix = units[0].inputs[: SHARED if layout in ("prefix", "line") and shares_starts else 0]
     return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
 
 
 def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
-    """Contexts with a start in common, three of one length, longer than a sliding window; options of all lengths."""
+    """Contexts with a shared start, three of one length, longer than a sliding window; options of all lengths."""
     ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
-    # The last on the other side of a border, where the model has one.
+    # The last one is beyond a border of rotary positions, if the model has one.
     last = SHARED + 3 if rope_border(lm) else size - 3
     sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
     return [

@@ -1,4 +1,4 @@
-"""Options scored from kept keys and values, for models that ignore position ids or masks they did not make."""
+"""Scores options from cached keys and values, for models that ignore given position ids or masks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScores:
     """Scores of all options after contexts of one length.
 
-    The contexts are read once, without any padding; what is kept of them is repeated for each option of several
-    tokens, and the options are read after it, padded on the right where nothing looks. No mask and no position id is
-    given, so the model's own are right whatever they are (ALiBi, learned, rotary).
+    The contexts are read once, without padding; their cache is repeated for each option of several tokens, and the
+    options are read after it, padded on the right, which nothing sees. No masks or position ids are given, so the
+    model's own are right, whatever their kind (ALiBi, learned, rotary).
     """
     length = len(units[0].inputs)
     if any(len(unit.inputs) != length for unit in units):

@@ -1,4 +1,4 @@
-"""What a model thinks of options: every scored token's log-probability, each context read once. For scoring only."""
+"""Scores options: every token's log-probability, with each context read once. Without gradients."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class OptionScorer:
-    """Runs batches of one plan; remembers the prefix read last, since batches of one prefix come together.
+    """Runs batches of one plan; keeps the prefix read last, since batches with the same prefix are adjacent.
 
     Args:
         lm: The model, in evaluation mode and without gradients (see ``forms.reading_form.scoring_mode``).
@@ -54,7 +54,7 @@ class OptionScorer:
         """Scores all options of a batch's requests, in order.
 
         Raises:
-            ModelError: A context with its option is beyond the model's positions.
+            ModelError: A context with its option exceeds the model's positions.
         """
         chosen = [units[at] for at in batch.units]
         sums = np.zeros(sum(len(unit.targets) for unit in chosen))
@@ -100,7 +100,7 @@ class OptionScorer:
 def by_regime(
     lm: LanguageModel, units: Sequence[EncodedPrompt]
 ) -> Iterator[tuple[int, list[EncodedPrompt], list[int]]]:
-    """Requests by regime of rotary positions: a length of it, the requests, and the numbers of their options."""
+    """Requests by regime of rotary positions: a length in it, the requests, and the numbers of their options."""
     if not following_ropes(lm):
         yield 0, list(units), list(range(sum(len(unit.targets) for unit in units)))
         return
@@ -120,7 +120,7 @@ def by_regime(
 def _tree_scores(
     lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | None, *, count: int, is_plain: bool
 ) -> ItemScores:
-    """Scores of a tree pack's options; ``is_plain``: whatever the model, nothing but tokens is given to it."""
+    """Scores of a tree pack's options; ``is_plain``: any model gets only tokens."""
     check_positions(lm, int(pack.positions.max(initial=0)) + 1, setting=LIMIT)
     head = find_head(lm)
     inputs = _plain_inputs(lm, pack) if is_plain else _tree_inputs(lm, pack, prefix)
@@ -142,7 +142,7 @@ def _tree_inputs(lm: LanguageModel, pack: DecoderPack, prefix: PrefixStates | No
     if prefix is not None:
         inputs |= {"past_key_values": shared_cache(prefix), "use_cache": True}
     elif not (pack.branches.any() or 0 < sliding_window(lm) <= int(positions.max()) or lm.reads_both_ways):
-        # Nothing branches off, and what pads a row stands after all that is asked: the model's own causal mask does.
+        # Nothing branches, and padding comes after all targets, so the model's own causal mask is enough.
         return inputs
     known = 0 if prefix is None else len(prefix.tokens)
     segments, branches = (as_tensor(array, lm.device) for array in (pack.segments, pack.branches))

@@ -1,4 +1,4 @@
-"""Which requests are read together: each context once, options as its branches, shared beginnings once for all."""
+"""Which requests are read together: each context once, options as its branches, shared starts once for all."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 ScoringLayout = Literal["prefix", "line", "tree", "cache", "rows"]
-"""How a model reads options: "tree" lays them as branches after their context; "prefix" also reads what many contexts
-start with only once; "line" does both without padding, one request after the other; "cache" reads contexts of one
-length and then their options from the keys and values kept; "rows" lays each option after a context of its own. The
-last is what every model can do."""
+"""How a model reads options: "tree" puts them as branches after their context; "prefix" also reads a start shared by
+many contexts only once; "line" does both without padding, one request after another; "cache" reads contexts of one
+length and then their options from cached keys and values; "rows" puts each option after its own copy of the context,
+which every model supports."""
 
 ACCELERATOR_FORWARD_COST = 512
-"""``shared_starts.FORWARD_COST`` of an accelerator, which computes many more positions while a pass starts."""
+"""``shared_starts.FORWARD_COST`` for an accelerator, which computes many more positions while a pass is launched."""
 CACHED_POSITIONS = 512
-"""Most positions of a forward pass on a CPU: more are not faster and take more memory (measured, width 512: 512 and
-1,024 positions take the same time, 256 take 15% more, and 4,096, which no longer fit into the cache, 25%)."""
+"""Largest number of positions of a forward pass on a CPU: more are not faster and take more memory (measured, width
+512: 512 and 1,024 positions take the same time, 256 take 15% more, and 4,096, which no longer fit into the cache,
+25%)."""
 KEPT_SHARE = 0.25
-"""Memory of a position read before, as a share of that of a position being read."""
+"""Memory of a cached position, as a share of that of a position being read."""
 
 NOTHING: Int32 = np.zeros(0, dtype=np.int32)
 """No tokens."""
@@ -40,13 +41,13 @@ NOTHING: Int32 = np.zeros(0, dtype=np.int32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringBatch:
-    """Requests of one forward pass; light, its arrays are made when they are needed.
+    """Requests of one forward pass; small, since its arrays are created when needed.
 
     Attributes:
-        layout: How it is read.
-        units: Which requests, longest first, one a row; in a line in their order.
-        prefix: Tokens before all rows, read once for all batches that name the same; empty: none.
-        positions: Array positions, those of the prefix left out: its cost.
+        layout: The layout.
+        units: Indices of the requests, longest first, one per row; in a line in their order.
+        prefix: Tokens before all rows, read once for all batches with the same prefix; empty: none.
+        positions: Array positions without the prefix: its cost.
     """
 
     layout: ScoringLayout
@@ -61,12 +62,12 @@ def forward_cost(device_type: str) -> int:
 
 
 def best_budget(device_type: str, batch_tokens: int) -> int:
-    """Most array positions of a forward pass on a kind of device, where ``batch_tokens`` is the limit."""
+    """Best number of array positions of a forward pass on a kind of device, at most ``batch_tokens``."""
     return min(batch_tokens, CACHED_POSITIONS) if device_type == "cpu" else batch_tokens
 
 
 def shares_starts(lm: LanguageModel) -> bool:
-    """Whether a model reads what two contexts start with in one way: not where the inputs see what follows."""
+    """Whether a shared start is read the same way in two contexts: not if inputs see later tokens."""
     return lm.family == "decoder-only" and not lm.reads_both_ways
 
 
@@ -81,15 +82,15 @@ def plan_scoring(
 ) -> list[ScoringBatch]:
     """All requests in batches of at most ``batch_tokens`` positions (or of one request).
 
-    A pure function of the requests: it does not depend on what is known already or which process computes.
+    A pure function of the requests: it depends neither on existing scores nor on the process that computes.
 
     Args:
         units: The requests: a context and its options, each with at least one token ("rows": with one option).
-        family: Kind of model that reads them.
-        layout: How it can read them.
+        family: The model's family.
+        layout: The model's layout.
         batch_tokens: Array positions of a batch.
         pass_cost: Array positions that one more forward pass must save.
-        shares_starts: What contexts of a decoder-only model start with may be read once for all.
+        shares_starts: Shared starts of a decoder-only model's contexts may be read once for all.
     """
     if layout == "cache":
         return _plan_cache(units, batch_tokens, pass_cost)
@@ -128,9 +129,9 @@ def _plan_group(
 
 
 def request_sizes(units: Sequence[EncodedPrompt], family: Family) -> NDArray[np.int64]:
-    """Tokens that must be fed for each request, [requests, 2]: of its context and of its options.
+    """Number of tokens to read for each request, [requests, 2]: of its context and of its options.
 
-    The last token of an option is asked for and never fed. An encoder-decoder's options each begin with a start token,
+    The last token of an option is predicted but never read. An encoder-decoder's options each begin with a start token,
     which single-token options share.
     """
     side = _branch_tokens if family == "decoder-only" else _decoder_tokens
@@ -148,17 +149,17 @@ def _decoder_tokens(unit: EncodedPrompt) -> int:
 def cut_rows(
     widths: NDArray[np.int64], *, max_positions: int, kept: int = 0, pass_cost: int = FORWARD_COST
 ) -> list[int]:
-    """Where to cut rows, sorted by width, into batches so that padding and batches together cost least; ends included.
+    """Where to cut rows, sorted by width, into batches with the least total cost of padding and passes; ends included.
 
-    By dynamic programming over the last cut; a batch costs its positions, padding included, and ``pass_cost``.
+    Dynamic programming over the last cut; a batch costs its positions, including padding, plus ``pass_cost``.
 
     >>> cut_rows(np.array([[310], [300], [110], [100]]), max_positions=8192)
     [0, 2, 4]
 
     Args:
         widths: [rows, sides].
-        max_positions: The most positions in a batch, which holds one row at least.
-        kept: Positions that each row adds to what counts against ``max_positions``.
+        max_positions: Largest number of positions in a batch, which has at least one row.
+        kept: Extra positions per row that count against ``max_positions``.
         pass_cost: Array positions that one more batch must save.
     """
     count = len(widths)
@@ -178,7 +179,7 @@ def cut_rows(
 
 
 def _plan_lines(units: Sequence[EncodedPrompt], batch_tokens: int) -> list[ScoringBatch]:
-    """Lines of requests that share no start, longest first; what options of one start with is read once."""
+    """Lines of requests that share no start, longest first; a start shared by a request's options is read once."""
     sizes = [len(unit.inputs) + len(option_trie(unit.targets).tokens) for unit in units]
     order = sorted(range(len(units)), key=lambda at: -sizes[at])
     cuts, totals = cut_line([sizes[at] for at in order], [0] * len(order), max_positions=batch_tokens)
@@ -196,7 +197,7 @@ def _lines(
 
 
 def _plan_forests(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:
-    """Lines of requests that start alike; what more of them share than one line can hold is read before."""
+    """Lines of requests that share starts; a start shared by more requests than fit in a line is read before."""
     order = token_order([unit.inputs for unit in units])
     places = {at: place for place, at in enumerate(order)}
     free, batches = set(order), []
@@ -216,13 +217,13 @@ def _cut_lines(
 
 
 def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: int) -> list[ScoringBatch]:
-    """Contexts of one length together, since a model that needs this may not know padding from text."""
+    """Contexts of one length together, since a model that needs this may not distinguish padding from text."""
     by_length: dict[int, list[int]] = {}
     for at in sorted(range(len(units)), key=lambda at: (-len(units[at].inputs), -len(units[at].targets), at)):
         by_length.setdefault(len(units[at].inputs), []).append(at)
     batches = []
     for length, members in by_length.items():
-        # What is read for the options of a context sees a copy of its keys and values.
+        # The options of a context see a copy of its keys and values.
         sizes = [length + sum(len(target) + int(length * KEPT_SHARE) for target in units[at].targets) for at in members]
         for start, end in pairwise(cut_rows(np.array(sizes)[:, None], max_positions=batch_tokens, pass_cost=pass_cost)):
             taken = tuple(members[start:end])
@@ -233,7 +234,7 @@ def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: in
 def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack:
     """One request per row: its context after the prefix, then its options as branches, each without its last token.
 
-    An option of one token takes no position: like every option's first token it is predicted at the context's end.
+    An option of one token takes no position: like every option's first token, it is predicted at the context's end.
 
     >>> yes_maybe = EncodedPrompt(inputs=np.array([5, 6]), targets=(np.array([7]), np.array([8, 9, 1])))
     >>> pack = tree_pack([yes_maybe])
@@ -244,7 +245,7 @@ def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack
 
     Args:
         units: The requests, one a row.
-        prefix: Tokens of every context that were read before.
+        prefix: Number of tokens of every context that were read before.
     """
     width = int(request_sizes(units, "decoder-only").sum(axis=1).max()) - prefix
     tokens = np.zeros((len(units), width), dtype=np.int32)
@@ -271,7 +272,7 @@ def tree_pack(units: Sequence[EncodedPrompt], *, prefix: int = 0) -> DecoderPack
 def side_pack(units: Sequence[EncodedPrompt]) -> EncoderDecoderPack:
     """One request per row: its context for the encoder, its options side by side for the decoder.
 
-    Options of one token are predicted at the start token of another option, or at the only one there is.
+    Options of one token are predicted at another option's start token, or at the only one.
 
     >>> yes_maybe = EncodedPrompt(inputs=np.array([5, 1]), targets=(np.array([7]), np.array([8, 9])))
     >>> pack = side_pack([yes_maybe])

@@ -1,4 +1,4 @@
-"""The beginnings that contexts share, and which of them are worth reading once."""
+"""Starts shared by contexts, and which of them are worth reading once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from flantune.packing.encoded import common_length
 from flantune.types import Int32
 
 FORWARD_COST = 24
-"""Array positions that a forward pass more must save to be worth its overhead, on a CPU: what reading all weights once
-takes, as positions."""
+"""Array positions that another forward pass must save to be worth its overhead, on a CPU: the cost of reading all
+weights once, in positions."""
 PREFIX_SHARE = 0.03
-"""What it costs to attend to a position read before, as a share of reading it again (copying its keys and values)."""
+"""Cost of attending to a cached position (copying its keys and values), as a share of reading it again."""
 
 
 def token_order(contexts: Sequence[Int32]) -> list[int]:
-    """An order of contexts in which those that start alike follow each other."""
+    """An order of contexts in which those with a shared start are adjacent."""
     return sorted(range(len(contexts)), key=lambda at: (contexts[at].tolist(), at))
 
 
@@ -26,8 +26,8 @@ class PrefixGroup:
     """Contexts that start with the same tokens.
 
     Attributes:
-        members: Which.
-        length: How many tokens; 0: nothing worth sharing.
+        members: Indices of the contexts.
+        length: Number of shared tokens; 0: nothing worth sharing.
     """
 
     members: tuple[int, ...]
@@ -35,10 +35,10 @@ class PrefixGroup:
 
 
 def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST) -> list[PrefixGroup]:
-    """Contexts grouped such that reading what each group starts with only once saves most.
+    """Groups of contexts for which reading each group's shared start only once saves most.
 
     Few-shot prompts of a template share their exemplars, zero-shot ones an instruction, questions about one passage
-    share the passage. Of nested prefixes the one that saves most is taken. The last token of a context is never part
+    share the passage. Of nested prefixes, the one that saves most is used. The last token of a context is never part
     of a prefix, since the first token of its options is predicted there.
 
     >>> import numpy as np
@@ -55,14 +55,14 @@ def shared_prefixes(contexts: Sequence[Int32], *, pass_cost: int = FORWARD_COST)
 
 @dataclass(slots=True)
 class _Stretch:
-    """A stretch of sorted contexts that start with ``shared`` same tokens, and how best to group it.
+    """A stretch of sorted contexts that share their first ``shared`` tokens, and the best way to group it.
 
     Attributes:
-        shared: How many tokens they share.
-        start: Place of the first.
+        shared: Number of shared tokens.
+        start: Index of the first context.
         gain: Positions saved by the groups.
-        groups: Places and prefix length of each group.
-        free: Places in no group.
+        groups: Indices and prefix length of each group.
+        free: Indices in no group.
     """
 
     shared: int
@@ -72,13 +72,13 @@ class _Stretch:
     free: list[int] = field(default_factory=list)
 
     def take_in(self, inner: _Stretch) -> None:
-        """Takes in a finished stretch inside this one."""
+        """Adds a finished stretch inside this one."""
         self.gain += inner.gain
         self.groups += inner.groups
         self.free += inner.free
 
     def finish(self, end: int, shortest: int, pass_cost: int) -> None:
-        """One prefix for all, or for what the stretches inside left free, where either saves more than it costs."""
+        """Adds one prefix for all, or for contexts still in no group, if either saves more than it costs."""
         length = min(self.shared, shortest - 1)
         alone = _saved(end - self.start, length, pass_cost)
         rest = _saved(len(self.free), length, pass_cost)
@@ -89,16 +89,16 @@ class _Stretch:
 
 
 def _saved(count: int, length: int, pass_cost: int) -> float:
-    """Positions saved when contexts share a prefix: it is read once, at the price of two more passes."""
+    """Positions saved when contexts share a prefix: it is read once, at the cost of two more passes."""
     return (count - 1 - count * PREFIX_SHARE) * length - 2 * pass_cost
 
 
 def _best_groups(lengths: Sequence[int], shared: Sequence[int], pass_cost: int) -> _Stretch:
-    """Groups of sorted contexts; each context's tokens in common with the next span a tree of nested stretches.
+    """Groups of sorted contexts; the numbers of tokens shared with the next context form a tree of nested stretches.
 
     Args:
-        lengths: Tokens of each context, in order.
-        shared: Tokens that each shares with the next.
+        lengths: Number of tokens of each context, in order.
+        shared: Number of tokens that each shares with the next.
         pass_cost: Array positions that one more forward pass must save.
     """
     stack = [_Stretch(0, 0)]

@@ -1,4 +1,4 @@
-"""What all ways of reading options share: scores of the tokens that are asked for, summed by option."""
+"""Common to all ways of reading options: scores of the target tokens, summed by option."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from flantune.types import Int32
 
 LIMIT = "packing.max_input_tokens"
-"""What to lower where a prompt with its option is too long."""
+"""The setting to lower if a prompt with its option is too long."""
 CHUNK_ELEMENTS = 2**21
-"""Logits in memory at once, on a CPU (8 MiB in float32)."""
+"""Largest number of logits in memory at once, on a CPU (8 MiB in float32)."""
 CHUNK_ROWS = 128
-"""At least so many positions at once, so that the head's weights are not read too often."""
+"""Smallest number of positions at once, so that the head's weights are not read too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemScores:
-    """What a model thinks of each option of a batch; options are numbered over the whole batch.
+    """A model's scores for each option of a batch; options are numbered over the whole batch.
 
     Attributes:
-        sums: Summed log-likelihood, natural log, added up in float64, [options].
-        greedy: Whether every token is the model's first choice, [options].
+        sums: Summed log-likelihood (natural log, summed in float64), [options].
+        greedy: Whether every token is the most likely one, [options].
     """
 
     sums: NDArray[np.float64]
@@ -59,7 +59,7 @@ def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
     """Reads tokens once for all rows that start with them."""
     cache: Any = DynamicCache()
     model: Any = lm.model.base_model
-    # Of the last layer, keys and values alone are wanted.
+    # Of the last layer, only keys and values are needed.
     with only_at(lm, np.zeros(1, dtype=np.int64), len(tokens)):
         model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
     layers = tuple((layer.keys, layer.values) for layer in cache.layers)
@@ -71,13 +71,13 @@ def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
 def score_targets(
     lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens
 ) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target token, and whether it is the first choice; the head once a position.
+    """Log-probability of each target token, and whether it is the most likely; the head runs once per position.
 
     Args:
         lm: The model.
-        head: Makes logits of hidden states; None: ``outputs`` are logits.
+        head: Computes logits from hidden states; None: ``outputs`` are logits.
         outputs: [rows, length, width].
-        targets: What is asked where.
+        targets: The target tokens and their positions.
     """
     length = outputs.shape[1]
     places = targets.row.astype(np.int64) * length + targets.position
@@ -103,7 +103,7 @@ def score_targets(
 
 
 def _chunk_rows(lm: LanguageModel) -> int:
-    """Positions whose logits are made at once."""
+    """Number of positions whose logits are computed at once."""
     elements = CHUNK_ELEMENTS if lm.device.type == "cpu" else 2**23
     return ROWS * max(CHUNK_ROWS // ROWS, elements // (ROWS * embedded_tokens(lm.model)))
 
@@ -111,7 +111,7 @@ def _chunk_rows(lm: LanguageModel) -> int:
 def score_items(
     lm: LanguageModel, head: Head | None, outputs: Tensor, targets: TargetTokens, *, count: int
 ) -> ItemScores:
-    """Scores of options numbered from 0 to ``count``, of what a model gave at their tokens; see ``score_targets``."""
+    """Scores of options numbered from 0 to ``count``, from a model's outputs at their tokens; see ``score_targets``."""
     return by_item(targets, *score_targets(lm, head, outputs, targets), count)
 
 
@@ -127,7 +127,7 @@ _Layer: Any = DynamicLayer
 
 
 class _SharedLayer(_Layer):  # type: ignore[misc]
-    """A layer's keys and values that all rows start with; what rows add is seen and forgotten."""
+    """A layer's keys and values of the shared start; those that rows add are used and dropped."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()

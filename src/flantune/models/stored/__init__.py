@@ -1,1 +1,1 @@
-"""Models as they lie on disk: where, in which files, whole or damaged."""
+"""Models on disk: where they are, in which files, and whether these are complete."""

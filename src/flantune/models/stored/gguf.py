@@ -1,4 +1,4 @@
-"""Models in one GGUF file, the form of llama.cpp: read as an ordinary model, and written back."""
+"""Models in one GGUF file, the format of llama.cpp: loaded as an ordinary model, and written back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 TYPES = ("f32", "f16", "bf16", "q8_0")
-"""What weights can be written as."""
+"""Number formats in which weights can be written."""
 
 _GPT2_TURNED = ("attn_qkv.weight", "attn_output.weight", "ffn_up.weight", "ffn_down.weight")
 
@@ -34,10 +34,10 @@ class GgufOrigin:
     Attributes:
         file: Its name, without the folder.
         sha256: SHA-256 of the whole file, in hexadecimal digits.
-        name: What its maker calls the model.
-        architecture: In llama.cpp's words.
-        weights: Kinds of number that hold the weights, most common first, with how many tensors each.
-        licence: What it says; empty where it says nothing.
+        name: The model's name according to its maker.
+        architecture: Name of the architecture in llama.cpp.
+        weights: Number formats of the weights, most common first, with the number of tensors.
+        licence: The stated licence; empty if none is.
     """
 
     file: str
@@ -53,28 +53,28 @@ class GgufOrigin:
 
 
 def held_to_file(config: PretrainedConfig, path: str) -> PretrainedConfig:
-    """The config of a GGUF file's model with all that the file says; see ``gguf_settings``.
+    """The config of a GGUF file's model with all settings of the file; see ``gguf_settings``.
 
     Raises:
-        ModelError: The file is damaged, or says what the model's code cannot do.
+        ModelError: The file is damaged, or has a setting that the model's code does not support.
     """
     complete_config(config, open_gguf(Path(path)), where=path)
     return config
 
 
 def check_file(path: str) -> None:
-    """Raises ModelError where a GGUF file cannot even be opened."""
+    """Raises ModelError if a GGUF file cannot be opened."""
     open_gguf(Path(path))
 
 
 def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
     """The model without the marks of quantization, so that it can be tuned and saved like any other.
 
-    transformers dequantizes the weights of a GGUF file and still takes the model for a quantized one, which it
-    refuses to save. The copy shares the weights; ``path`` is what its config calls it.
+    transformers dequantizes the weights of a GGUF file but still treats the model as quantized, and refuses to save it.
+    The copy shares the weights; ``path`` is its name in the config.
 
     Raises:
-        ModelError: The file holds weights that the model left out.
+        ModelError: The file has weights that the model ignored.
     """
     reader = open_gguf(Path(path))
     check_read(model, _known(model, reader), reader, where=path)
@@ -86,7 +86,7 @@ def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
     with torch.device("meta"):
         copy = make(config)
     copy.load_state_dict(model.state_dict(), strict=True, assign=True)
-    # What is in no state dict: rotary frequencies and their like.
+    # Buffers that are in no state dict, such as rotary frequencies.
     for name, buffer in model.named_buffers():
         owner, _, last = name.rpartition(".")
         setattr(copy.get_submodule(owner), last, buffer)
@@ -97,7 +97,7 @@ def plain_copy(model: PreTrainedModel, path: str) -> PreTrainedModel:
 
 
 def gguf_origin(path: Path) -> GgufOrigin:
-    """What a file says of itself. Reads it once from end to end.
+    """A file's description of itself. Reads the whole file once.
 
     Raises:
         ModelError: It is not a GGUF file, or a damaged one.
@@ -118,19 +118,19 @@ def gguf_origin(path: Path) -> GgufOrigin:
 
 
 def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16") -> Path:
-    """Writes a tuned model as a GGUF file: all but the weights as in the file that it was tuned from.
+    """Writes a tuned model as a GGUF file; everything except the weights is copied from the file it was tuned from.
 
-    So tokenizer, chat template and settings are those that llama.cpp knows. What was written is read back and
-    compared with the model before the file gets its name.
+    Tokenizer, chat template and settings are thus those that llama.cpp expects. The file is read back and compared with
+    the model before it gets its final name.
 
     Args:
         lm: The model, of the same shape as the one in ``like``.
         path: The file to write.
         like: The GGUF file that the tuned model was made from.
-        kind: One of ``TYPES``. Norms and other vectors stay float32, as llama.cpp wants them.
+        kind: One of ``TYPES``. Norms and other vectors stay float32, as llama.cpp expects.
 
     Raises:
-        ModelError: The model is not of that shape, or its architecture is stored in a way that is not known here.
+        ModelError: The model has another shape, or its architecture is stored in an unknown way.
     """
     require_gguf(where=str(path))
     if lm.reads_both_ways:
@@ -169,7 +169,7 @@ def _write(lm: LanguageModel, draft: Path, reader: Any, kind: str) -> None:
 
 
 def _known(model: PreTrainedModel, reader: Any) -> dict[str, torch.Tensor]:
-    """The model's weights by the names that llama.cpp has for them."""
+    """The model's weights by their names in llama.cpp."""
     import gguf
 
     architecture = str(said_in(reader, "general.architecture"))
@@ -182,7 +182,7 @@ def _known(model: PreTrainedModel, reader: Any) -> dict[str, torch.Tensor]:
     known: dict[str, torch.Tensor] = {}
     for name, weight in model.state_dict().items():
         stem, _, last = name.rpartition(".")
-        # Some were converted from the model without its head, whose names lack the first word.
+        # Some files were converted from the model without its head; their names lack the first part.
         for named in (stem, stem.partition(".")[2]):
             if (found := table.get_name(named)) is not None:
                 known.setdefault(f"{found}.{last}", weight)
@@ -192,7 +192,7 @@ def _known(model: PreTrainedModel, reader: Any) -> dict[str, torch.Tensor]:
 
 
 def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.ndarray[Any, Any]]:
-    """What goes into the file, by name: the model's weights as llama.cpp stores them, and what shapes positions."""
+    """Tensors of the file, by name: the model's weights as llama.cpp stores them, and the rotary divisors."""
     known = _known(lm.model, reader)
     found: dict[str, np.ndarray[Any, Any]] = {}
     for tensor in reader.tensors:
@@ -200,7 +200,7 @@ def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.nd
         if name in ROPE_TENSORS:
             found[name] = np.array(tensor.data)
             continue
-        # Tied heads stand in the file once, or not at all.
+        # Tied heads are in the file once, or not at all.
         if name in known:
             weight = known[name].detach().float().cpu().numpy()
             found[name] = np.ascontiguousarray(_turned(weight, name, architecture, lm))
@@ -218,8 +218,8 @@ def _names(lm: LanguageModel, reader: Any, architecture: str) -> dict[str, np.nd
 def _turned(weight: np.ndarray[Any, Any], name: str, architecture: str, lm: LanguageModel) -> np.ndarray[Any, Any]:
     """A weight as llama.cpp stores it.
 
-    A Llama's query and key rows have the two halves of each rotation side by side, norms that count from 1 have it
-    added, and GPT-2's matrices lie the other way round.
+    Llama's query and key rows are permuted so that the two halves of each rotation are adjacent, norms stored relative
+    to 1 have 1 added, and GPT-2's matrices are transposed.
     """
     if architecture == "gpt2" and name.endswith(_GPT2_TURNED):
         return weight.T
@@ -234,7 +234,7 @@ def _turned(weight: np.ndarray[Any, Any], name: str, architecture: str, lm: Lang
 
 
 def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
-    """Reads the file as anyone would and compares every weight."""
+    """Loads the file in the ordinary way and compares every weight."""
     from transformers import AutoConfig
 
     tolerance = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-8, "q8_0": 2.0**-6}[kind]

@@ -1,4 +1,4 @@
-"""GGUF files, read once a process: whoever asks for one again, transformers included, gets the same reader."""
+"""GGUF files, read once per process: later requests, including those of transformers, get the same reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_gguf(path: str | Path) -> bool:
 
 
 def require_gguf(*, where: str) -> None:
-    """Refuses to continue without the package that reads and writes such files.
+    """Checks that the package for reading and writing such files is installed.
 
     Raises:
         ModelError: The package is not installed.
@@ -38,7 +38,7 @@ def require_gguf(*, where: str) -> None:
 
 
 def open_gguf(path: Path) -> Any:
-    """The reader of a file; made anew only where the file has changed.
+    """The reader of a file; opened again only if the file has changed.
 
     Raises:
         ModelError: There is no such file, it is damaged, or the package ``gguf`` is not installed.
@@ -55,7 +55,7 @@ def open_gguf(path: Path) -> Any:
 
 @contextmanager
 def located(path: str) -> Iterator[dict[str, str]]:
-    """Where a model is, in the words of transformers' loaders: a folder, a hub id, or a GGUF file; for one block.
+    """Arguments for transformers' loaders to load a model from a folder, a hub id or a GGUF file; for one block.
 
     >>> with located("org/model") as place:
     ...     place
@@ -70,15 +70,15 @@ def located(path: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def located_file(path: Path) -> Iterator[dict[str, str]]:
-    """The same for a GGUF file, whatever its name.
+    """Like ``located``, for a GGUF file with any name.
 
-    Within the block the loaders read it by the reader that there is already, and make the table of its tensors' names
-    once. By themselves they read it anew for config, weights and tokenizer, and make the table for every module.
+    Within the block, the loaders use the existing reader and build the table of tensor names once. On their own they
+    read the file again for config, weights and tokenizer, and build the table for every module.
     """
     require_gguf(where=str(path))
     import gguf
 
-    # They look both up at each call, so that what stands here is what they call.
+    # The loaders look both up at each call, so these replacements are used.
     library: Any = gguf
     reader, table = library.GGUFReader, library.get_tensor_name_map
     library.GGUFReader, library.get_tensor_name_map = lambda file: _opened(Path(file)), cache(table)
@@ -95,7 +95,7 @@ def _opened(path: Path) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """A file as it was at a time."""
+    """A version of a file."""
 
     path: Path
     size: int
@@ -111,8 +111,8 @@ def _read(version: _Version) -> Any:
 def _plain_reader() -> Any:
     """The library's reader on a plain array.
 
-    A view of a memory-mapped array costs several times what one of a plain array costs, and the reader takes two for
-    each word of a vocabulary. The memory is the same.
+    A view of a memory-mapped array is several times slower than one of a plain array, and the reader makes two for each
+    word of the vocabulary. The memory is the same.
     """
     from gguf.gguf_reader import GGUFReader
 

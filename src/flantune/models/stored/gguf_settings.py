@@ -1,7 +1,7 @@
-"""Settings of a GGUF file that transformers does not read: made part of the config, or refused.
+"""Settings of a GGUF file that transformers does not read: added to the config, or refused.
 
-transformers takes few settings of such a file and leaves the others at a config's defaults, without a word: scaled
-rotary positions, windows, soft caps, sizes of norms' epsilon. A model read that way answers differently.
+transformers reads few settings of such a file and silently leaves the others at the config's defaults: scaled rotary
+positions, windows, soft caps, the norms' epsilon. A model loaded in this way gives other answers.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
     "expert_feed_forward_length": ("moe_intermediate_size",),
     "logit_scale": ("logit_scale",),
 }
-"""Settings of a file, and what a config calls them; the first that it has is meant."""
+"""Settings of a file and their names in a config; the first name that the config has is used."""
 
 ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-"""Tensors that are not weights: they divide the frequencies of rotary positions."""
+"""Tensors that are not weights but divisors of the rotary frequencies."""
 
 _GEMMA_LARGEST = {"gemma2": 46, "gemma3": 62}
 
 
 def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> None:
-    """Puts into a config what the file says.
+    """Completes a config with the settings in the file.
 
     Args:
         config: The config that transformers reads from the file.
@@ -51,7 +51,7 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
         where: Its path.
 
     Raises:
-        ModelError: The file is one part of several, or says something that the model's code has no place for.
+        ModelError: The file is one of several parts, or has a setting that the model's code does not support.
     """
     if (parts := said_in(reader, "split.count")) and int(parts) > 1:
         hint = "join the parts with llama.cpp: llama-gguf-split --merge FIRST-PART OUT.gguf"
@@ -73,11 +73,11 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
 
 
 def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any, *, where: str) -> None:
-    """Raises ModelError where the file holds weights that the model has no place for: it would leave them out.
+    """Raises ModelError if the file has weights that the model lacks: they would be ignored.
 
     Args:
         model: The model that transformers reads.
-        known: The file's names that stand for weights of the model.
+        known: Names in the file that belong to weights of the model.
         reader: The open file.
         where: Its path.
     """
@@ -96,7 +96,7 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
 
 
 def said_in(reader: Any, key: str) -> Any:
-    """The value that an open file has under a key; None where it has none."""
+    """The value of a key in an open file; None if it is missing."""
     field = reader.fields.get(key)
     return None if field is None else field.contents()
 
@@ -108,7 +108,7 @@ def _set_numbers(config: Any, said: dict[str, Any], *, where: str) -> None:
         if value is None or isinstance(value, list) or hasattr(config, "global_head_dim"):
             continue
         if setting == "attention.sliding_window":
-            # 0 says that there is none.
+            # 0 means none.
             if name is None and 0 < int(value) < int(said.get("context_length") or 0):
                 raise _no_place(setting, value, where)
             value = int(value) or None
@@ -125,7 +125,7 @@ def _set_biases(config: Any, names: set[str]) -> None:
 
 
 def _set_gemma_scale(config: Any, architecture: str) -> None:
-    """What Gemma's scores are divided by is in no file; llama.cpp knows the largest of each by its depth."""
+    """Sets the divisor of Gemma's scores, which no file contains; llama.cpp recognizes the largest models by depth."""
     if architecture in _GEMMA_LARGEST:
         is_largest = config.num_hidden_layers == _GEMMA_LARGEST[architecture]
         config.query_pre_attn_scalar = (
@@ -154,7 +154,7 @@ def _set_rope(config: Any, said: dict[str, Any], vectors: dict[str, NDArray[np.f
 
 
 def _set_share(config: Any, own: dict[str, Any], said: dict[str, Any], *, where: str) -> None:
-    """How much of a head is rotated."""
+    """Sets the rotated share of a head."""
     turned = said.get("rope.dimension_count")
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if turned is None or turned == own.get("partial_rotary_factor", 1.0) * head:
@@ -167,7 +167,7 @@ def _set_share(config: Any, own: dict[str, Any], said: dict[str, Any], *, where:
 def _scaling(
     config: Any, own: dict[str, Any], said: dict[str, Any], vectors: dict[str, NDArray[np.float32]], *, where: str
 ) -> dict[str, Any]:
-    """The rotary positions' kind and its numbers; empty where the file scales nothing."""
+    """The kind of rotary scaling and its parameters; empty if the file scales nothing."""
     kind = str(said.get("rope.scaling.type", "linear" if "rope.scale_linear" in said else "none"))
     factor = float(said.get("rope.scaling.factor", said.get("rope.scale_linear", 1.0)))
     original = said.get("rope.scaling.original_context_length")
@@ -193,7 +193,7 @@ def _scaling(
 
 
 def _by_frequency(config: Any, own: dict[str, Any], divisors: NDArray[np.float32]) -> dict[str, Any]:
-    """What divides each frequency, as Llama 3 has it; by its formula where that gives these numbers."""
+    """The divisors of the frequencies as in Llama 3; as its formula if that gives these numbers."""
     if (divisors == 1.0).all():
         return {}
     formula = {"rope_type": "llama3", "factor": float(divisors.max()), "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 ADAPTER_CONFIG = "adapter_config.json"
 _PLACES = ("model", "*/model", "folds/*/model", "*")
-"""Where a model may lie below a folder that was named by mistake: a run folder, a fold, a folder of models."""
+"""Where a model may be below a folder given by mistake: a run folder, a fold, a folder of models."""
 
 
 def require_path(settings: ModelSettings, *, wanted: str = "config.json") -> None:
-    """Raises ModelError where the settings name no model, or something else; see ``check_folder``."""
+    """Raises ModelError if the settings name no model, or something that is not a model; see ``check_folder``."""
     if not settings.path:
         raise ModelError(
             "no model to load", where="model.path", hint="set model.path to a folder or hub id, or use model.scratch"
@@ -27,7 +27,7 @@ def require_path(settings: ModelSettings, *, wanted: str = "config.json") -> Non
 
 
 def base_of(settings: ModelSettings) -> ModelSettings:
-    """Settings that load the base model of an adapter's folder."""
+    """Settings for loading the base model of an adapter's folder."""
     folder = Path(settings.path)
     adapter = read_adapter_config(folder)
     path = str(adapter["base_model_name_or_path"])
@@ -43,11 +43,11 @@ def base_of(settings: ModelSettings) -> ModelSettings:
 
 
 def check_folder(path: str, *, wanted: str = "config.json") -> None:
-    """Raises ModelError where a path names something on this machine that is not a folder of a model.
+    """Raises ModelError if a path exists on this machine and is not a model's folder.
 
     Args:
-        path: What the user named; a hub id that is not also a folder passes.
-        wanted: The file that makes a folder one of a model; empty: any folder will do.
+        path: The path in the settings; a hub id that is not also a folder passes.
+        wanted: The file that identifies a model's folder; empty: any folder passes.
     """
     place = Path(path)
     if is_gguf(path):
@@ -73,10 +73,10 @@ def is_adapter_folder(path: str) -> bool:
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """What an adapter's folder says about itself.
+    """The configuration in an adapter's folder.
 
     Raises:
-        ModelError: It cannot be read, or names no base model.
+        ModelError: It cannot be read, or does not name a base model.
     """
     try:
         found: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))

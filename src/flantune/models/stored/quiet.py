@@ -1,4 +1,4 @@
-"""transformers without what it prints while it reads and writes models."""
+"""Silences what transformers prints while it loads and saves models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from transformers.utils import logging
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """No progress bars (the command line has its own) and no advice; missing weights raise flantune's own error."""
+    """No progress bars (the command line has its own) and no hints; missing weights raise flantune's own error."""
     messages: Any = logging
-    # The reader of GGUF files draws a bar of its own that nothing turns off.
+    # The reader of GGUF files shows its own progress bar, which has no switch.
     gguf: Any = modeling_gguf_pytorch_utils
     had_bars, verbosity, bar = messages.is_progress_bar_enabled(), messages.get_verbosity(), gguf.tqdm
     messages.disable_progress_bar()

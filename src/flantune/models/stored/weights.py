@@ -1,4 +1,4 @@
-"""Checks that weights on disk are there, whole, and numbers."""
+"""Checks that weights on disk exist, are complete, and are finite numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNREADABLE = (
     OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError, SafetensorError,
     StrictDataclassError, OverflowError, struct.error,
 )  # fmt: skip
-"""What the libraries raise for folders and files that are not what they should be."""
+"""Errors that the libraries raise for invalid folders and files."""
 
 CONVERT = (
     "flantune never unpickles weights; convert them once with transformers: "
@@ -49,7 +49,7 @@ def where_to_look(path: str) -> str:
 
 
 def damaged_file(folder: str) -> Path | None:
-    """The first file of weights in a folder that cannot be opened as one."""
+    """The first weights file in a folder that cannot be opened."""
     for file in sorted(Path(folder).glob("*.safetensors")):
         try:
             with safe_open(file, "pt") as weights:
@@ -60,13 +60,13 @@ def damaged_file(folder: str) -> Path | None:
 
 
 def check_stored(path: str) -> None:
-    """Makes sure that a model's folder on this machine has weights that can be read, by their headers alone.
+    """Checks that a model's folder on this machine has readable weights, from their headers only.
 
     Args:
-        path: What the user named; a hub id and a GGUF file pass.
+        path: The path in the settings; a hub id and a GGUF file pass.
 
     Raises:
-        ModelError: They are pickled, one of their files is missing, or one is damaged.
+        ModelError: They are pickled, or one of their files is missing or damaged.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -87,12 +87,12 @@ def check_stored(path: str) -> None:
 
 
 def check_whole(path: str, error: BaseException | None, *, revision: str | None = None) -> None:
-    """Raises ModelError, naming the file, where weights could not be read since one is damaged.
+    """Raises ModelError, naming the file, if weights could not be read because one is damaged.
 
     Args:
         path: A model's folder, or a hub id, whose files are in the cache.
-        error: What reading them raised, if it was tried.
-        revision: Which revision of a hub id.
+        error: The error of loading them, if it was tried.
+        revision: Revision of a hub id.
     """
     folder = path if Path(path).exists() else _cached_folder(path, revision)
     file = damaged_file(folder) if folder else None
@@ -108,7 +108,7 @@ def check_whole(path: str, error: BaseException | None, *, revision: str | None 
 
 
 def check_given(path: str, error: BaseException, *, revision: str | None) -> None:
-    """Raises ModelError where an error comes from a model that the hub did not give, and says why and what helps."""
+    """Raises ModelError with reason and remedy if an error means that the hub did not deliver the model."""
     fault = None if Path(path).exists() else hub_fault(error, path, revision=revision)
     if fault is not None:
         where = f"{path}@{revision}" if revision else path
@@ -117,7 +117,7 @@ def check_given(path: str, error: BaseException, *, revision: str | None) -> Non
 
 
 def has_only_pickles(error: BaseException) -> bool:
-    """Whether weights could not be loaded since none are safetensors; a lost part of some is something else.
+    """Whether weights could not be loaded because none are safetensors; a missing shard is another case.
 
     >>> has_only_pickles(OSError("does not appear to have a file named model.safetensors"))
     True
@@ -128,7 +128,7 @@ def has_only_pickles(error: BaseException) -> bool:
 
 
 def _cached_folder(hub_id: str, revision: str | None) -> str:
-    """Where the files of a model of the hub lie on this machine; empty: nowhere."""
+    """Folder with the files of a hub model on this machine; empty: none."""
     try:
         found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
     except (OSError, ValueError):
@@ -137,11 +137,11 @@ def _cached_folder(hub_id: str, revision: str | None) -> str:
 
 
 def check_shape(model: PreTrainedModel, info: Mapping[str, Any], *, where: str) -> None:
-    """Raises ModelError where a config and its weights are not of one model.
+    """Raises ModelError if a config and its weights belong to different models.
 
     Args:
         model: The model as it was loaded.
-        info: What the library says of the loading: ``missing_keys``, ``mismatched_keys``, ``unexpected_keys``.
+        info: The library's report on loading: ``missing_keys``, ``mismatched_keys``, ``unexpected_keys``.
         where: Its folder, file or hub id.
     """
     together = "use the config.json that came with the weights"
@@ -173,9 +173,9 @@ def _counted(names: Sized, one: str, more: str) -> str:
 
 
 def _left_out(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
-    """Weights that belong to the model's own parts: of one more layer, or the bias of one of its matrices.
+    """Ignored weights that belong to the model's own parts: another layer, or the bias of one of its matrices.
 
-    Whole other parts (a vision tower, a head for another task, layers that predict several tokens) may stay out.
+    Entire other parts (a vision tower, a head for another task, layers that predict several tokens) may be ignored.
     """
     if getattr(model.config.get_text_config(), "num_nextn_predict_layers", None):
         return []
@@ -189,18 +189,18 @@ def _left_out(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
 
 
 def first_bad(weights: Iterable[tuple[str, Tensor]]) -> str | None:
-    """The name of the first weight with an entry that is not a finite number; None: all are numbers."""
+    """The name of the first weight with an entry that is not a finite number; None: all are finite."""
     for name, weight in weights:
         if not weight.is_floating_point() or not weight.numel():
             continue
-        # One pass and no copy: what is not a number, or infinite, comes through to the largest and the least.
+        # One pass and no copy: NaN and infinity propagate to the maximum and the minimum.
         if not torch.stack(weight.detach().aminmax()).isfinite().all():
             return name
     return None
 
 
 def check_numbers(model: nn.Module, *, where: str) -> None:
-    """Raises ModelError for weights that are not numbers: whatever is written or scored with them means nothing."""
+    """Raises ModelError for weights that are not finite: nothing computed with them would be meaningful."""
     name = first_bad(model.named_parameters())
     if name is not None:
         raise ModelError(

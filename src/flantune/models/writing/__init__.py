@@ -1,1 +1,1 @@
-"""Written answers: many prompts at a time, each as if it were alone."""
+"""Generation of answers: many prompts at a time, each as if it were alone."""

@@ -1,4 +1,4 @@
-"""How answers may be written side by side in this very model, found by trying."""
+"""How a given model can generate answers side by side, found by trying."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 TOLERANCE = 1e-3
-"""Largest difference of a log-probability that float32 arithmetic in another order explains, with room to spare."""
+"""Tolerance for log-probabilities: more than another order of float32 arithmetic explains."""
 
 MAX_WINDOW = 256
-"""Sliding windows up to this width are outgrown in the test; wider ones would make it slow."""
+"""The test exceeds sliding windows up to this width; wider ones would make it slow."""
 
 _STEPS = 4
 
 
 @trait_by(lambda lm: (lm.attention, lm.compute_dtype))
 def writing_method(lm: LanguageModel) -> Method:
-    """The fastest way of writing in which each answer is that of its prompt alone. Tried once a model.
+    """The fastest method of generation that gives each prompt the answer it gets alone. Tried once per model.
 
-    Prompts of different length, one of them twice, are written to together, and the log-probabilities of each next
-    token are compared with the model's plain forward on the prompt and its answer so far, without cache, mask or
-    neighbors. A model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may
-    fail "even"; an encoder-decoder that counts positions from the first column fails "joining".
+    Prompts of different length, one of them twice, are continued together, and the log-probabilities of each next token
+    are compared with the model's plain forward on the prompt and its answer so far, without cache, mask or neighbors. A
+    model that ignores position ids or masks fails "mixed"; one whose cache is not a key-value cache may fail "even"; an
+    encoder-decoder that counts positions from the first column fails "joining".
     """
     exact = replace(lm, compute_dtype=torch.float32)
     candidates: list[Method] = ["mixed", "even"]
@@ -53,7 +53,7 @@ def writing_method(lm: LanguageModel) -> Method:
 def _passes(lm: LanguageModel, method: Method) -> bool:
     found: list[tuple[Row, int, Tensor]] = []
     rows = _rows(lm)
-    # Fewer slots than rows: one has to wait until another leaves.
+    # Fewer slots than rows, so that one must wait until another leaves.
     budget = 2 * (max(len(row.inputs) for row in rows) + _STEPS)
     decoding = Decoding(max_new_tokens=_STEPS)
     try:
@@ -83,7 +83,7 @@ def _rows(lm: LanguageModel) -> list[Row]:
         )
         for at, length in enumerate(lengths)
     ]
-    # Two samples of one prompt, which start with the same.
+    # Two samples of one prompt, which share their start.
     return [*rows, replace(rows[0], sample=1, tokens=[])]
 
 

@@ -1,4 +1,4 @@
-"""How a model writes on: the rules, one row's progress, and stop strings found as the text grows."""
+"""The rules of generation, one row's progress, and stop strings found as the text grows."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ Finish = Literal["eos", "stop", "length"]
 Decode = Callable[[Sequence[int]], str]
 
 UNFINISHED = "\ufffd"
-"""What a decoder shows for the first bytes of a character whose last bytes are still to come."""
+"""What a decoder shows for the first bytes of an incomplete character."""
 
 _LONGEST_CHARACTER = 16
-"""Tokens after which a broken character is taken as it is; four bytes make a whole one."""
+"""Number of tokens after which a broken character is accepted; a complete one has at most four bytes."""
 
 
 _MOST_SILENT = 64
-"""Tokens without text after which the word before them is forgotten: a model may write padding without end."""
+"""Number of tokens without text after which the word before them is dropped: a model may generate padding endlessly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How tokens are chosen, and when writing ends.
+    """How tokens are chosen, and when generation ends.
 
     Attributes:
-        max_new_tokens: The most tokens, end of sequence included; fewer where the model runs out of positions.
-        temperature: 0 takes the most likely token; more than 0 draws from the distribution it spreads.
-        seed: Names the draws.
-        stop: Texts that end the answer where they begin. They are found across the borders of tokens.
-        spared: How many of these texts an answer may contain before the next one ends it.
-        end_tokens: More tokens that end an answer than the model's own (``writing.endings``), say a chat template's
+        max_new_tokens: Largest number of tokens, including the end of sequence; fewer if the model runs out of
+            positions.
+        temperature: 0 takes the most likely token; above 0, tokens are drawn from the softmax of logits divided by it.
+        seed: Seed of the draws.
+        stop: Stop strings: the answer ends where one begins. They are found across token borders.
+        spared: How many stop strings an answer may contain before the next one ends it.
+        end_tokens: Tokens that end an answer besides the model's own (``writing.endings``), such as a chat template's
             end of a turn.
     """
 
@@ -61,14 +62,14 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """What a model wrote after one input.
+    """A model's continuation of one input.
 
     Attributes:
         index: Which of the inputs.
         sample: Which of its samples, from 0.
-        tokens: What was written, without the end of sequence; a stop string's tokens are among them.
-        text: The same as text, cut where a stop string begins.
-        finish: The end of sequence, a stop string, or no more room.
+        tokens: Generated tokens, without the end of sequence but with those of a stop string.
+        text: The generated text, cut where a stop string begins.
+        finish: Why it ended: the end of sequence, a stop string, or the length limit.
     """
 
     index: int
@@ -79,16 +80,16 @@ class Continuation:
 
 
 class Writer(Protocol):
-    """Anything that goes on with token ids: ``writing.generate.write``, or another engine with the same call."""
+    """Anything that continues token ids: ``writing.generate.write``, or another engine with the same signature."""
 
     def __call__(
         self, lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
     ) -> Iterator[Continuation]:
-        """Continuations as they get done."""
+        """Continuations in the order in which they finish."""
 
 
 class TextWatch:
-    r"""Text that grows by tokens, searched for stop strings where it is new: nothing is decoded over and over.
+    r"""Text that grows by tokens, whose new part is searched for stop strings without decoding the rest again.
 
     >>> watch = TextWatch(lambda tokens: "".join(map(chr, tokens)), stop=("\n\n",))
     >>> [watch.push(ord(letter)) for letter in "a\nb\n\nc"]
@@ -114,17 +115,17 @@ class TextWatch:
         self.text = ""
 
     def again(self) -> TextWatch:
-        """The same watch before the first token."""
+        """A fresh watch with the same settings."""
         return TextWatch(self._decode, stop=self._stop, spared=self._spared, heard=self._heard)
 
     def push(self, token: int) -> bool:
-        """Adds a token and says whether the answer is complete with it."""
+        """Adds a token; whether it completes the answer."""
         self._tokens.append(token)
         now = self._decode(self._tokens[self._start :])
         if now.endswith(UNFINISHED) and len(self._tokens) - self._read < _LONGEST_CHARACTER:
             return False
         fresh = now[len(self._decode(self._tokens[self._start : self._read])) :]
-        # A special token shows nothing: the word before it stays the neighbor.
+        # A special token has no text, so the word before it stays the neighbor.
         if fresh or self._read - self._start >= _MOST_SILENT:
             self._start = self._read
         self._read = len(self._tokens)
@@ -141,7 +142,7 @@ class TextWatch:
 
 
 def cut_at_stop(text: str, stop: Sequence[str], *, spared: int = 0) -> str:
-    r"""The text before the first stop string, or before a later one where some are spared.
+    r"""The text before the first stop string, or before a later one if some are spared.
 
     >>> cut_at_stop("Paris\n\nQ: next", ("\n\n", "Q:")), cut_at_stop("Paris", ("\n\n",))
     ('Paris', 'Paris')
@@ -160,16 +161,16 @@ def cut_at_stop(text: str, stop: Sequence[str], *, spared: int = 0) -> str:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Row:
-    """One answer on its way.
+    """One answer in progress.
 
     Attributes:
         prompt: Which of the distinct prompts.
         sample: Which of its samples.
         inputs: The prompt's tokens.
-        room: Most tokens that may be written.
-        key: Its random stream.
-        watch: Its text, when somebody needs to know it while it grows.
-        tokens: What was written so far.
+        room: Largest number of tokens to generate.
+        key: Its random stream's key.
+        watch: Its text, if it is needed during generation.
+        tokens: Tokens generated so far.
     """
 
     prompt: int
@@ -186,7 +187,7 @@ class Row:
         return mix64(self.key, len(self.tokens))
 
     def add(self, token: int, *, end_tokens: Collection[int]) -> Finish | None:
-        """Takes the next token; the reason to stop, if there is one."""
+        """Adds the next token; returns the reason to stop, if any."""
         if token in end_tokens:
             return "eos"
         self.tokens.append(token)
@@ -200,7 +201,7 @@ class Row:
 
 
 def by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-    """The rows of each prompt, its samples."""
+    """The rows of each prompt, one per sample."""
     found: dict[int, list[Row]] = {}
     for row in rows:
         found.setdefault(row.prompt, []).append(row)
@@ -208,16 +209,15 @@ def by_prompt(rows: Sequence[Row]) -> list[tuple[Row, ...]]:
 
 
 Method = Literal["shared", "joining", "mixed", "even", "uncached", "growing"]
-"""How rows of a batch stand to each other: of any length side by side, with one copy of what several start with; the
-same with a copy each ("joining": an encoder-decoder's, whose next rows join those that are being written); of equal
-length only; everything read again for each token. The first that a model passes the test with is used
-(``writing.check``). "growing" is "even" for answers that may grow beyond a length at which rotary
-positions change."""
+"""How the rows of a batch are combined: any lengths side by side, with one copy of shared starts; the same with a copy
+each ("joining": an encoder-decoder's, whose next rows join those in progress); equal lengths only; everything read
+again for each token. The first that a model passes the test with is used (``writing.check``). "growing" is "even" for
+answers that may grow beyond a length at which rotary positions change."""
 
 Ended = tuple[Row, Finish]
 Trace = Callable[[Row, "Tensor"], None]
 Choose = Callable[["Tensor", Sequence[Row]], "list[Finish | None]"]
-"""Gives each row its next token by its logits; why each row ends, or None."""
+"""Chooses each row's next token from its logits; returns why each row ends, or None."""
 
 ADMIT_SHARE = 1 / 4
-"""Free slots are filled when they are this share of all: reading prompts together is cheaper than one by one."""
+"""Free slots are filled once they are this share of all: reading prompts together is cheaper than one by one."""

@@ -1,4 +1,4 @@
-"""The tokens at which an answer ends, and the chat template that a tuned model takes with it."""
+"""The tokens at which an answer ends, and the chat template that is saved with a tuned model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int, ...]:
-    """Ids that end an answer, in rising order.
+    """Ids that end an answer, in ascending order.
 
-    A model's generation config may name several: the end of a text and the end of a turn, say. Writing on after any
+    A model's generation config may name several, such as the end of a text and the end of a turn. Generating past any
     of them would give an answer that no other program gives.
 
     Args:
         lm: The model.
-        decoding: Names more, such as the end of a turn of another chat template than the tokenizer's.
+        decoding: May name more, such as the end of a turn in another chat template than the tokenizer's.
     """
     config: Any = getattr(lm.model, "generation_config", None)
     named = getattr(config, "eos_token_id", None)
@@ -30,9 +30,9 @@ def end_tokens(lm: LanguageModel, decoding: Decoding | None = None) -> tuple[int
 
 
 def keep_template(lm: LanguageModel, chat: ChatTokens) -> None:
-    """Gives the tokenizer the chat template that the model was tuned with, so that other programs ask in it too."""
+    """Gives the tokenizer the chat template that the model was tuned with, so that other programs use it too."""
     own = lm.tokenizer.chat_template
-    # Some have several by name; without one that says which, none is asked in.
+    # Some tokenizers have several by name; without a name, none is used.
     used = own.get("default") if isinstance(own, dict) else own
     if used != chat.template:
         lm.tokenizer.chat_template = chat.template

@@ -1,4 +1,4 @@
-"""Writing: what a model goes on with after each prompt, many prompts at a time, each as if it were alone."""
+"""Generation: a model's continuation of each prompt, many prompts at a time, each as if it were alone."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ def write(
     method: Method | None = None,
     heard: Callable[[str], None] | None = None,
 ) -> Iterator[Continuation]:
-    """What the model writes after each input, as it gets done, the longest inputs first.
+    """The model's continuation of each input, in the order in which they finish, the longest inputs first.
 
-    What the model's own generation config says about sampling, penalties or forced tokens does not count.
+    Sampling, penalties and forced tokens in the model's own generation config are ignored.
 
-    Each answer is that of its input alone, to float precision (in bfloat16 a near-tie may fall the other way in
-    another batch). A random draw is named by seed, input tokens and sample, so it does not depend on the batch, on
-    the order or on what else is asked; the same input twice is computed once and gets the same samples.
+    Each answer is the one its input gets alone, up to float precision (in bfloat16 a near-tie may come out differently
+    in another batch). A random draw is keyed by seed, input tokens and sample, so it does not depend on the batch, the
+    order or other inputs; a repeated input is computed once and gets the same samples.
 
-    Decoder-only models read what inputs have in common once (an instruction, exemplars) where it pays, and an input
-    with several samples once; encoder-decoders read each input once. Rows that are done leave, and the next inputs take
-    their place. When memory runs out, the batch is halved.
+    Decoder-only models read a common start of inputs (an instruction, exemplars) once if that is faster, and an input
+    with several samples once; encoder-decoders read each input once. Finished rows leave, and the next inputs take
+    their place. If memory runs out, the batch is halved.
 
     Args:
         lm: The model.
         inputs: Token ids of each context.
-        decoding: How tokens are chosen, and when writing ends.
-        samples: Answers to each input.
-        batch_tokens: Array positions of a batch, those to be written included.
-        method: Overrides what the start-up test found to be safe for this model.
-        heard: Told each piece of text as it is written; for one input at a time. Where memory runs out on the way, the
-            text begins again.
+        decoding: How tokens are chosen, and when generation ends.
+        samples: Number of answers to each input.
+        batch_tokens: Array positions of a batch, including those to be generated.
+        method: Overrides the method that the start-up test found for this model.
+        heard: Called with each piece of text as it is generated; for one input at a time. If memory runs out, the text
+            starts again.
 
     Raises:
-        ModelError: An input fills all positions that the model has, or one answer alone does not fit the memory.
+        ModelError: An input fills all of the model's positions, or a single answer does not fit in memory.
     """
     distinct: dict[bytes, list[int]] = {}
     for at, tokens in enumerate(inputs):
         distinct.setdefault(np.asarray(tokens, dtype=np.int32).tobytes(), []).append(at)
     places = list(distinct.values())
-    # Without chance all samples are the same.
+    # Without randomness all samples are the same.
     drawn = samples if decoding.temperature > 0.0 else 1
     rows = [
         _row(lm, inputs[same[0]], decoding, prompt=number, sample=sample, heard=heard)
@@ -71,7 +71,7 @@ def write(
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
-    find_narrowed(lm)  # before the model stands in another form
+    find_narrowed(lm)  # before the model takes another form
     form = ReadingForm(lm)
     for length, some in _by_regime(lm, rows):
         own: Method = "growing" if length is None and method != "uncached" else method
@@ -84,7 +84,7 @@ def write(
 
 
 def _by_regime(lm: LanguageModel, rows: Sequence[Row]) -> list[tuple[int | None, list[Row]]]:
-    """Rows apart whose rotary positions differ, with a length of theirs; None: they may change while being written."""
+    """Rows grouped by rotary regime, with a length of it; None: the regime may change during generation."""
     groups: dict[Hashable, tuple[int | None, list[Row]]] = {}
     for row in rows:
         longest = len(row.inputs) + row.room - 1  # The last token is never read.
@@ -115,7 +115,7 @@ def _row(
 
 
 def _text(lm: LanguageModel, row: Row, finish: Finish, decoding: Decoding) -> str:
-    """The whole text, decoded once; what the watch saw of it decides where decoding in one piece would differ."""
+    """The whole text, decoded at once; if that lacks the stop string, the watch's text, cut at it."""
     text = _decoded(lm, row.tokens)
     if finish == "stop" and row.watch is not None and decoding.stop:
         cut = cut_at_stop(text, decoding.stop, spared=decoding.spared)
@@ -128,12 +128,12 @@ def _decoded(lm: LanguageModel, tokens: Sequence[int]) -> str:
 
 
 def _room(lm: LanguageModel, length: int) -> int:
-    """Positions left after an input."""
+    """Number of positions left after an input."""
     limit = known_positions(lm)
     if not limit:
         return 2**31
     if lm.family == "encoder-decoder":
-        # Of the decoder, which starts with a token of its own.
+        # Positions of the decoder, which has its own start token.
         return limit - 1
     if length >= limit:
         raise ModelError(
@@ -145,18 +145,19 @@ def _room(lm: LanguageModel, length: int) -> int:
 
 
 def _as_reading(lm: LanguageModel, form: ReadingForm, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
-    """The steps in which rows end, with the model in its form; between them, as it was.
+    """The steps in which rows end, with the model in its reading form; between them, as before.
 
     Args:
         lm: The model.
-        form: How it stands while it is read.
-        steps: What ended in each step.
-        length: Rotary positions are those of a text so long; None: they change.
+        form: The form for reading.
+        steps: The rows that ended in each step.
+        length: Length of text for the rotary positions; None: they change.
     """
     step: Any = ()
     while step is not None:
         with form.in_place(), nullcontext() if length is None else as_if_alone(lm, length):
-            # Nobody looks at the model before a row has ended, and to change its form takes as long as some layers do.
+            # The model is not used elsewhere before a row has ended, and changing its form takes as long as some
+            # layers.
             step = next(steps, None)
             while step == []:
                 step = next(steps, None)

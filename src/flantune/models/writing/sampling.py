@@ -1,4 +1,4 @@
-"""The next token of each row: the most likely one, or one drawn by a random number that has a name."""
+"""The next token of each row: the most likely one, or one drawn with a keyed random number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw_key(seed: int, prompt: Int32, sample: int) -> int:
-    """The random stream of one sample of one prompt, by the prompt's tokens: whatever else is asked, it stays itself.
+    """The random stream of one sample of one prompt, keyed by the prompt's tokens and independent of other prompts.
 
     >>> tokens = np.array([5, 6], dtype=np.int32)
     >>> draw_key(0, tokens, 1) == draw_key(0, tokens.copy(), 1), draw_key(0, tokens, 1) == draw_key(0, tokens, 2)
@@ -31,14 +31,14 @@ def draw_key(seed: int, prompt: Int32, sample: int) -> int:
 def choose_tokens(logits: Tensor, *, temperature: float, keys: Sequence[int]) -> list[int]:
     """One token per row.
 
-    At temperature 0 the most likely token. Else the largest of logit / temperature plus Gumbel noise, which is a draw
-    from the softmax. The noise of a row is a function of its key alone, so neither the other rows of the batch nor
-    their order can change what is drawn (beyond float precision of the logits).
+    At temperature 0, the most likely token; otherwise the maximum of logit / temperature plus Gumbel noise, which is a
+    draw from the softmax. The noise of a row depends only on its key, so neither the other rows of the batch nor their
+    order change the draw (up to float precision of the logits).
 
     Args:
         logits: [rows, vocabulary].
         temperature: 0 or more.
-        keys: The random number of each row's next token; not looked at when the temperature is 0.
+        keys: The random number of each row's next token; unused at temperature 0.
     """
     if temperature > 0.0:
         logits = gumbel(keys, logits.shape[1], device=logits.device).add_(logits.double() / temperature)
@@ -69,13 +69,13 @@ def _scramble(value: Tensor) -> Tensor:
 
 
 def _shift(value: Tensor, places: int, *, out: Tensor | None = None) -> Tensor:
-    """A right shift that brings zeros in, as on unsigned numbers; into ``out``, or in place."""
+    """A right shift that fills with zeros, as for unsigned numbers; into ``out``, or in place."""
     shifted = torch.bitwise_right_shift(value, places, out=value if out is None else out)
     return shifted.bitwise_and_((1 << (64 - places)) - 1)
 
 
 def _signed(word: int) -> int:
-    """The 64-bit pattern of a number as torch reads it.
+    """An unsigned 64-bit number as torch's signed one.
 
     >>> _signed(MASK), _signed(5)
     (-1, 5)

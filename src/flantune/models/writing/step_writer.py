@@ -1,4 +1,4 @@
-"""Writing in step: rows that begin together, or that join others where a model can; each leaves when it is done."""
+"""Generation in lockstep: rows start together, or join others if the model supports it; each leaves when done."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from flantune.models.language_model import LanguageModel
 
 DROP_SHARE = 1 / 8
-"""Finished rows of a batch in step leave when they are this share of it, since leaving copies the others."""
+"""Finished rows leave a batch once they are this share of it, since leaving copies the others."""
 
 
 class StepWriter:
-    """Batches of rows that go in step. Encoder-decoders, and the methods "even" and "uncached"."""
+    """Batches of rows in lockstep, for encoder-decoders and the methods "even" and "uncached"."""
 
     def __init__(self, lm: LanguageModel, rows: Sequence[Row], choose: Choose, *, budget: int, method: Method) -> None:
         self.lm, self.budget, self.method, self._choose = lm, budget, method, choose
@@ -36,11 +36,11 @@ class StepWriter:
 
     @property
     def has_work(self) -> bool:
-        """Whether something is left to write."""
+        """Whether there is work left."""
         return bool(self._waiting or self._rows)
 
     def advance(self) -> list[Ended]:
-        """Begins a batch or writes one token in each of its rows; the rows that ended by it."""
+        """Starts a batch or generates one token in each of its rows; returns the rows that ended."""
         if self._batch is None:
             return self._begin()
         if self.method == "joining" and self._waiting and self._is_time_to_join():
@@ -50,7 +50,7 @@ class StepWriter:
         return self._ended(logits)
 
     def retreat(self) -> bool:
-        """Begins unfinished rows again in half the memory; False when there is no half."""
+        """Restarts unfinished rows with half the memory; False if it cannot be halved."""
         unfinished = [row.again() for row in self._rows if row]
         self._batch, self._rows = None, []
         self._waiting.extendleft(reversed(unfinished))
@@ -63,11 +63,11 @@ class StepWriter:
         return self._ended(logits)
 
     def _join(self, batch: Any) -> list[Ended]:
-        """The next rows begin beside those that are being written."""
+        """Adds the next rows to those in progress."""
         stay = [at for at, row in enumerate(self._rows) if row is not None]
         live = [row for row in self._rows if row is not None]
         new = self._take(live)
-        # Before anything is computed: where memory runs out, all begin again.
+        # Before anything is computed: if memory runs out, all restart.
         self._rows = [*live, *new]
         others, logits = self._read(new)
         batch.keep(stay)
@@ -80,11 +80,11 @@ class StepWriter:
         return fitting - len(live) >= max(1, fitting * ADMIT_SHARE)
 
     def _size(self, live: Sequence[Row]) -> int:
-        """Positions of the longest of these rows and the next, once it is fully written."""
+        """Positions of the longest of these rows and the next, when complete."""
         return max(len(row.inputs) + row.room for row in (*live, self._waiting[0]))
 
     def _read(self, rows: Sequence[Row]) -> tuple[LockstepBatch, Tensor]:
-        """A batch of rows that begin together, each prompt read once; logits of each row's first token."""
+        """Reads each prompt once for a batch of rows that start together; returns logits of each row's first token."""
         prompts = by_prompt(rows) if self.lm.family == "encoder-decoder" else [(row,) for row in rows]
         inputs = [group[0].inputs for group in prompts]
         batch: LockstepBatch
@@ -102,7 +102,7 @@ class StepWriter:
         return batch, logits
 
     def _take(self, live: Sequence[Row] = ()) -> list[Row]:
-        """The next rows that fit the budget beside some; all of one length where the method asks for it."""
+        """The next rows that fit the budget along with the given ones; all of one length if the method requires it."""
         size, length = self._size(live), len(self._waiting[0].inputs)
         taken: list[Row] = []
         while self._waiting and (not (live or taken) or (len(live) + len(taken) + 1) * size <= self.budget):
@@ -112,7 +112,7 @@ class StepWriter:
         return taken
 
     def _ended(self, logits: Tensor, *, first: int = 0) -> list[Ended]:
-        """Gives the rows from one on their next token; those that ended by it."""
+        """Adds the next token to the rows from one on; returns those that ended."""
         at_work = [at for at, row in enumerate(self._rows) if row is not None and at >= first]
         rows = [row for row in self._rows[first:] if row is not None]
         logits = logits if len(rows) == len(logits) else logits[at_work]
@@ -124,7 +124,7 @@ class StepWriter:
         return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
 
     def _drop(self, batch: LockstepBatch) -> None:
-        """Lets finished rows go, once there are enough of them."""
+        """Drops finished rows once there are enough of them."""
         stay = [at for at, row in enumerate(self._rows) if row is not None]
         if len(self._rows) - len(stay) >= max(1.0, len(self._rows) * DROP_SHARE):
             batch.keep(stay)

@@ -1,4 +1,4 @@
-"""Prompts that are read together are filled up to the longest of them, so those of like length are read together."""
+"""Prompts read together are padded to the longest of them, so those of similar length are read together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def stretches(lengths: Sequence[int], *, pass_cost: int) -> list[tuple[int, int]]:
-    """Neighbors to read together: where each stretch begins and ends, such that all passes together cost least.
+    """Which neighbors to read together: where each stretch begins and ends, so that all passes cost least in total.
 
     >>> stretches([300, 290, 120, 110, 100], pass_cost=24)
     [(0, 2), (2, 5)]
@@ -16,11 +16,11 @@ def stretches(lengths: Sequence[int], *, pass_cost: int) -> list[tuple[int, int]
     [(0, 3)]
 
     Args:
-        lengths: Tokens of each prompt, in an order in which those of like length are neighbors.
-        pass_cost: Array positions that one more pass must save.
+        lengths: Tokens of each prompt, ordered so that similar lengths are neighbors.
+        pass_cost: Array positions that another pass must save.
     """
     size = np.array(lengths, dtype=np.int64)
-    # The least that all from each place on cost, and where the first stretch of them ends.
+    # The lowest cost from each position on, and where its first stretch ends.
     least, ends = np.zeros(len(size) + 1, dtype=np.int64), np.zeros(len(size), dtype=np.int64)
     for start in reversed(range(len(size))):
         widths = np.maximum.accumulate(size[start:])

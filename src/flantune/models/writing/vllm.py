@@ -1,6 +1,6 @@
-"""Writing with vLLM for those who have it, with the same call as ``writing.generate.write``.
+"""Generation with vLLM, if installed, with the same signature as ``writing.generate.write``.
 
-The mapping of settings is tested against a stand-in; it has not been run on a GPU here.
+The mapping of settings is tested against a stand-in; it has not been run on a GPU.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 _MOST_MEMORY = 0.9
-"""vLLM's own default."""
+"""vLLM's default."""
 
 
 def vllm_writer(lm: LanguageModel) -> Writer:
-    """A writer that hands a model's present weights to vLLM, through a temporary folder, and writes with it.
+    """A writer that passes a model's current weights to vLLM, through a temporary folder, and generates with it.
 
-    What differs from flantune's own loop: batches are vLLM's, and random draws are
-    vLLM's (named by seed and sample, not by the prompt). Greedy answers may differ where two tokens are about as
-    likely.
+    It differs from flantune's own loop in batches and random draws, which are vLLM's (keyed by seed and sample, not by
+    the prompt). Greedy answers may differ if two tokens are about equally likely.
 
     Raises:
         ModelError: vLLM is not installed, or the model is not a plain decoder-only model.
@@ -59,14 +58,14 @@ def vllm_writer(lm: LanguageModel) -> Writer:
     def write(
         lm: LanguageModel, inputs: Sequence[Int32], decoding: Decoding, *, samples: int, batch_tokens: int
     ) -> Iterator[Continuation]:
-        del batch_tokens  # vLLM makes its own batches.
+        del batch_tokens  # vLLM forms its own batches.
         prompts = [{"prompt_token_ids": [int(token) for token in ids]} for ids in inputs]
         ends = end_tokens(lm, decoding)
         chosen = vllm.SamplingParams(
             n=samples if decoding.temperature > 0.0 else 1,
             temperature=decoding.temperature,
             max_tokens=decoding.max_new_tokens,
-            # It ends at the first of them: where some are spared, what is written is cut afterwards.
+            # vLLM ends at the first of them: if some are spared, the text is cut afterwards.
             stop=list(decoding.stop) if decoding.stop and not decoding.spared else None,
             stop_token_ids=list(ends),
             seed=decoding.seed if decoding.temperature > 0.0 else None,
@@ -86,7 +85,7 @@ def _continuation(
     tokens = tuple(int(token) for token in found.token_ids)
     finish: Finish = "length"
     if found.finish_reason == "stop":
-        # vLLM names the stop string, or nothing when it was the end of sequence.
+        # vLLM names the stop string, or nothing at the end of sequence.
         finish = "stop" if isinstance(found.stop_reason, str) else "eos"
     if tokens and tokens[-1] in end_tokens:
         tokens = tokens[:-1]
@@ -96,9 +95,9 @@ def _continuation(
 
 
 def _free_share(device: torch.device) -> float:
-    """The share of the accelerator that vLLM may take: it refuses to start where less than it asks for is free.
+    """The share of the accelerator's memory that vLLM may take: it refuses to start if less than that is free.
 
-    The model that is handed over stays where it is, since options are scored with it.
+    The original model stays on the device, since options are scored with it.
     """
     if device.type != "cuda":
         return _MOST_MEMORY

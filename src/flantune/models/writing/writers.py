@@ -1,4 +1,4 @@
-"""Who writes when: rows wait, are read into a slot, are written in, and leave."""
+"""Schedules generation: rows wait, are read into a slot, are continued, and leave."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from flantune.models.writing.decoding import Choose, Decoding, Ended, Finish, Method, Row, Trace
 
 GROWTH = 1.5
-"""Slots are laid out anew when so many times more of them would fit, now that the longest prompts are done."""
+"""Slots are laid out again once this factor more would fit because the longest prompts are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A prompt to be read once, for one or more rows.
+    """A prompt that is read once, for one or more rows.
 
     Attributes:
         group: Number of its prefix group.
-        shared: Tokens that the group shares.
-        rows: What is written after it, one row per sample.
-        has_samples: Whether there were several rows at first; some may have gone on before the others.
+        shared: Number of tokens that the group shares.
+        rows: Its answers, one row per sample.
+        has_samples: Whether there were several rows at first; some may have started before the others.
     """
 
     group: int
@@ -53,7 +53,7 @@ class Waiting:
     has_samples: bool
 
     def need(self, *, is_shared: bool) -> int:
-        """Positions of its longest row once that is fully written; of what is shared, a sample's part counts."""
+        """Positions of its longest row when complete; of a shared start, only this prompt's part counts."""
         length = len(self.rows[0].inputs)
         if is_shared:
             length = -(-length // len(self.rows)) if self.has_samples else length - self.shared
@@ -76,17 +76,17 @@ class SlotWriter:
 
     @property
     def has_work(self) -> bool:
-        """Whether something is left to write."""
+        """Whether there is work left."""
         return bool(self._waiting or self._live)
 
     def advance(self) -> list[Ended]:
-        """Reads some prompts or writes one token in each row; the rows that ended by it."""
+        """Reads some prompts or generates one token per row; returns the rows that ended."""
         if self._waiting and self._is_time_to_admit():
             return self._admit()
         return self._step()
 
     def retreat(self) -> bool:
-        """Begins unfinished rows again in half the memory; False when there is no half."""
+        """Restarts unfinished rows with half the memory; False if it cannot be halved."""
         begun = [*self._live, *(row for item in self._reading for row in item.rows)]
         unfinished = by_prompt([row.again() for row in begun])
         groups = [
@@ -103,18 +103,18 @@ class SlotWriter:
 
     def _wait_for(self, waiting: Sequence[Waiting]) -> None:
         self._waiting = deque(waiting)
-        # The largest need among the last n that wait, for every n.
+        # The largest need among the last n waiting prompts, for every n.
         needs = (item.need(is_shared=self._is_shared) for item in reversed(waiting))
         self._needs = list(accumulate(needs, max))
         self._prefix: tuple[int, Cache | None] = (0, None)
-        # The number of the start that the group's rows share.
+        # Number of the start that the group's rows share.
         self._start = NOTHING
         slots, columns = self._layout()
         shared = shared_keys(self.lm) if self._is_shared else None
         self._decoder = SlotDecoder(self.lm, self._head, slots=slots, columns=columns, shared=shared)
 
     def _layout(self) -> tuple[int, int]:
-        """Slots and columns that fit the budget now."""
+        """The slots and columns that fit the budget now."""
         live = max(
             (len(row.inputs) + row.room - self._decoder.begun(at) for at, row in enumerate(self._live)), default=1
         )
@@ -149,7 +149,7 @@ class SlotWriter:
         return [(row, end) for row, end in zip(rows, ends, strict=True) if end is not None]
 
     def _starts(self, taken: Sequence[Waiting], cache: Cache) -> list[int]:
-        """What each prompt's rows start with, by number: all of it where it has several samples, else the group's."""
+        """The shared start of each prompt's rows: the whole prompt if it has several samples, else the group's."""
         self._decoder.forget(but=self._start)
         return [
             self._decoder.share(cache, row, len(item.rows[0].inputs)) if item.has_samples else self._start
@@ -157,7 +157,7 @@ class SlotWriter:
         ]
 
     def _take(self, free: int) -> list[Waiting]:
-        """The next prompts of one group, of like length, that fit the free slots and, read together, the budget."""
+        """The next prompts of one group, of similar length, that fit the free slots and, read together, the budget."""
         first = self._waiting[0]
         width = len(first.rows[0].inputs) - first.shared
         taken: list[Waiting] = []
@@ -188,7 +188,7 @@ class SlotWriter:
         logits = self._decoder.step([row.tokens[-1] for row in self._live])
         ends = self._choose(logits, self._live)
         ended: list[Ended] = []
-        # From the last on, so that the row that moves into a freed slot has been looked at.
+        # From the last one backward, so that the row that moves into a freed slot was already checked.
         for at in reversed(range(len(ends))):
             end = ends[at]
             if end is not None:
@@ -207,7 +207,7 @@ def add_tokens(
     ends: Collection[int],
     trace: Trace | None,
 ) -> list[Finish | None]:
-    """Chooses the next token of each row; why each row ends, or None."""
+    """Chooses the next token of each row; returns why each row ends, or None."""
     if trace is not None:
         for row, own in zip(rows, logits, strict=True):
             trace(row, own)
@@ -218,7 +218,7 @@ def add_tokens(
 
 
 def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
-    # The largest is not a number where one is none.
+    # The maximum is NaN if any value is.
     if not bool(logits.amax(dim=-1).isnan().any()):
         return
     name = first_bad(lm.model.named_parameters())
@@ -236,7 +236,7 @@ def write_rows(
     method: Method,
     trace: Trace | None = None,
 ) -> Iterator[list[Ended]]:
-    """Writes all rows and yields each as it ends. Out of memory, the unfinished ones begin again in halves.
+    """Generates all rows and yields each as it ends. Out of memory, the unfinished ones restart with half the memory.
 
     Raises:
         ModelError: One row alone does not fit the memory.
@@ -251,7 +251,7 @@ def write_rows(
         writer = StepWriter(lm, rows, choose, budget=budget, method=method)
     while writer.has_work:
         try:
-            # Only here: between two rows the caller's own mode holds.
+            # Only here: between two rows, the caller's own mode applies.
             with (
                 torch.no_grad(),
                 torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16),
@@ -272,7 +272,7 @@ def write_rows(
 
 
 def _grouped(lm: LanguageModel, rows: Sequence[Row]) -> list[Waiting]:
-    """Rows by prompt, prompts by common prefix where the model can read it once, longest first."""
+    """Rows by prompt, prompts by common prefix if the model can read it once, longest first."""
     prompts = by_prompt(rows)
     inputs = [group[0].inputs for group in prompts]
 

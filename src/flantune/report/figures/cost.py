@@ -51,24 +51,19 @@ def differ_in_cost(points: Sequence[CostPoint]) -> bool:
     return bool(tokens) and max(tokens) >= 1.1 * min(tokens)
 
 
-def cost_figure(points: Sequence[CostPoint], *, than: str) -> Markup:
-    """Gain against tokens trained on; what crosses zero is drawn hollow, since it cannot be said to have gained.
-
-    Args:
-        points: The models, at least one trained on something.
-        than: What they gained on, for words.
-    """
+def cost_figure(points: Sequence[CostPoint]) -> Markup:
+    """Gain against tokens trained on; what crosses zero is drawn hollow, since it cannot be said to have gained."""
     drawn = sorted((one for one in points if one.tokens > 0), key=lambda one: one.tokens)
-    return both(lambda page: _costs(drawn, page, than)) if drawn else missing("Nothing was trained.")
+    return both(lambda page: _costs(drawn, page)) if drawn else missing("Nothing was trained.")
 
 
-def _costs(points: Sequence[CostPoint], page: Page, than: str) -> Markup:
+def _costs(points: Sequence[CostPoint], page: Page) -> Markup:
     left, right, top, bottom = 46.0, page.width - (10 if page.is_narrow else 130), 30.0, 300.0
     ends = [v for one in points for v in (one.difference.value, one.difference.low, one.difference.high)]
     up = Scale(*padded_range([0.0, *ends], step=0.05, smallest=0.1), bottom, top)
     least, most = points[0].tokens, points[-1].tokens
     across = LogScale(least / 1.6, most * 1.6, left, right)
-    marks = [*_grid(across, up, page, than)]
+    marks = [*_grid(across, up, page)]
     taken: list[tuple[float, float]] = []
     for one in points:
         x, y = across(one.tokens), up(one.difference.value)
@@ -83,19 +78,19 @@ def _costs(points: Sequence[CostPoint], page: Page, than: str) -> Markup:
         at = _free(y + 4, x + 9, len(name) * CHARACTER_WIDTH, taken)
         if at is not None and x + 9 + len(name) * CHARACTER_WIDTH < page.width:
             marks.append(text(x + 9, at, name, "axis halo"))
-    label = f"Points gained on {than} against tokens trained on. " + " ".join(
+    label = "Points gained on the base model against tokens trained on. " + " ".join(
         f"{one.name}: {signed(one.difference.value)} for {short_count(one.tokens)} tokens." for one in points
     )
     return image(marks, width=page.width, height=bottom + 42, label=label, variant=page.name)
 
 
-def _grid(across: LogScale, up: Scale, page: Page, than: str) -> Iterator[Markup]:
+def _grid(across: LogScale, up: Scale, page: Page) -> Iterator[Markup]:
     for tick in up.ticks(6):
         yield line(across.start, up(tick), across.end, up(tick), "grid" if tick else "zero")
         yield text(across.start - 7, up(tick) + 4, signed(tick).removesuffix(".0"), "axis", anchor="end")
     for tick in across.ticks(4 if page.is_narrow else 7):
         yield text(across(tick), up.start + 17, short_count(tick), "axis", anchor="middle")
-    yield text(0, 12, f"points gained on {than}", "axis")
+    yield text(0, 12, "points gained on the base model", "axis")
     yield text((across.start + across.end) / 2, up.start + 35, "tokens trained on", "axis", anchor="middle")
 
 

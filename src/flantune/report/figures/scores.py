@@ -99,7 +99,7 @@ def _clusters(
 ) -> Markup:
     scale = _score_scale([*rows, *overall], page)
     names = _in_order(rows)
-    y, marks = 46.0, [legend(page, sides.both, at_end=_minus(sides, most=110))]
+    y, marks = 46.0, [legend(page, sides.both, at_end=_minus(sides))]
     for name in names:
         members = sorted((row for row in rows if row.name == name), key=lambda row: row.shots)
         drawn, y = _block(members, sides, scale, page, y)
@@ -179,9 +179,9 @@ def _said_difference(difference: Difference) -> str:
     return f"{signed(difference.value)} ({interval(difference.low, difference.high)})"
 
 
-def _minus(sides: Sides, *, most: float) -> str:
+def _minus(sides: Sides) -> str:
     """What a difference is: "tuned − base"."""
-    return f"{shorten(sides.second, most)} − {shorten(sides.first, most)}" if sides.second else ""
+    return f"{shorten(sides.second, 110)} − {shorten(sides.first, 110)}" if sides.second else ""
 
 
 # ---------------------------------------------------------------- paired differences per task
@@ -195,7 +195,7 @@ def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
             for row in rows
             if row.difference
         ],
-        unit=f"{_minus(sides, most=110)}, points",
+        unit=f"{_minus(sides)}, points",
         label=f"Difference of {sides.second} and {sides.first} on each task, in points.",
     )
 

@@ -55,12 +55,12 @@ def is_baseline(outcome: StudyOutcome, arm: ArmOutcome) -> bool:
     return any(other.paired_with == arm.name for other in outcome.arms)
 
 
-def shape(number: int, x: float, y: float, class_: str, *, radius: float = 4.6) -> Markup:
+def shape(number: int, x: float, y: float, class_: str) -> Markup:
     """A mark: dot, square, triangle, diamond, triangle upside down, pentagon, and so on again."""
     if number % 6 == 0:
-        return circle(x, y, radius, class_)
+        return circle(x, y, 4.6, class_)
     corners, turn, size = ((4, 45, 1.2), (3, -90, 1.35), (4, 0, 1.25), (3, 90, 1.35), (5, -90, 1.15))[number % 6 - 1]
-    return path(_polygon(x, y, radius * size, corners, turn), class_, is_closed=True)
+    return path(_polygon(x, y, 4.6 * size, corners, turn), class_, is_closed=True)
 
 
 def _polygon(x: float, y: float, radius: float, corners: int, turn: float) -> list[Point]:
