@@ -135,6 +135,21 @@ def test_what_is_not_for_the_program_is_asked_of_the_function(program):
     torch.testing.assert_close(found(*lines, *angles, unsqueeze_dim=2), expected)
 
 
+def test_keys_have_one_dtype_whoever_turns_them(program):
+    """One row is the program's; several that share their angles are not, and their keys go into the same cache."""
+    (found,) = rotations(model_of(modeling_llama.__name__))
+    alone, angles = made_up()
+    several, _ = made_up(rows=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for lines in (alone, several):
+            query, key = (line.bfloat16() for line in lines)
+            turned = found(query, key, *angles)
+            assert [each.dtype for each in turned] == [torch.bfloat16] * 2
+            expected = modeling_llama.apply_rotary_pos_emb(query, key, *angles)
+            for one, other in zip(turned, expected, strict=True):
+                torch.testing.assert_close(one.float(), other.float(), rtol=1e-2, atol=2e-2)
+
+
 def test_part_of_a_head_may_be_turned():
     """By the function itself: the other form gives the same where a head is turned as a whole."""
     for found in rotations(model_of(modeling_gpt_neox.__name__)):

@@ -43,11 +43,14 @@ class LeanRotation:
 
     def __call__(self, query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *more: Any, **named: Any) -> Any:
         """[rows, heads, tokens, width] and [rows, tokens, width] → queries and keys, turned."""
-        if not (more or named) and (query.dtype == cosines.dtype or self.keeps_dtype or _is_rounded_next(query)):
+        is_rounded = _is_rounded_next(query)
+        if not (more or named) and (query.dtype == cosines.dtype or self.keeps_dtype or is_rounded):
             found = rotate(query, key, cosines, sines)
             if found is not None:
                 return found
-        return self.usual(query, key, cosines, sines, *more, **named)
+        turned = self.usual(query, key, cosines, sines, *more, **named)
+        # Whoever keeps keys from one call to the next finds them in one dtype, whichever function turned them.
+        return tuple(each.to(query.dtype) for each in turned) if is_rounded else turned
 
 
 def _is_rounded_next(query: Tensor) -> bool:
