@@ -165,7 +165,7 @@ def _samples(folder: Path) -> None:
     for store in sorted((folder / "run").rglob("store")):
         found = ScoreStore(store)
         for key in [one.hex() for one in found._frame_of]:
-            found.get(key)
+            found.find([key])
 
 
 def _record(folder: Path) -> None:
