@@ -10,7 +10,7 @@ for name in (
     "torch.utils.tensorboard",
     "flantune.commands.evaluate",
     "flantune.commands.run",
-    "flantune.demo.pretrain",
+    "flantune.demo.start",
     "flantune.models.attention.native",
     "flantune.models.load",
     "flantune.report.page",

@@ -1,25 +1,46 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections import Counter
 from random import Random
 
 import pytest
+from tests.demo.oracle import holdings, pattern, verdict
 
-from flantune.demo import probes, world
+from flantune.demo import probes, text_scenes, world
+from flantune.demo.catalogs import CAUSES, MOODS, PURPOSES, tools_besides, unlike
+from flantune.demo.names import PEOPLE, TOWNS
+from flantune.demo.reference_shapes import person_facts, thing_facts
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene, question_of
 from flantune.demo.text import SHARES, DemoText
 
+AGAIN_IN = {text_scenes.recall: text_scenes.TOLD_AGAIN, text_scenes.questions: text_scenes.ASKED_AGAIN}
+
 
 def test_the_facts_of_the_world_never_change() -> None:
-    # The shipped base models learned these; another order of drawing would make them wrong.
+    # The base models learn these; another order of drawing would make them wrong.
     anna = world.person("Anna")
-    assert (anna.town, anna.job, anna.pet, anna.color, anna.food) == ("Fenwick", "teacher", "fish", "brown", "rice")
-    assert world.town_facts()["Arden"] == ("Odra", "cake")
+    assert (anna.town, anna.job, anna.pet, anna.color, anna.food) == ("Fenwick", "singer", "dog", "green", "bread")
+    assert world.town_facts()["Arden"] == ("Yarrow", "cake")
+
+
+def test_the_world_is_large_enough_for_its_intervals() -> None:
+    assert len(set(PEOPLE)) == len(PEOPLE) == 300
+    assert len({(one.cause, one.effect) for one in CAUSES}) == len(CAUSES) >= 200
+    assert len({one.goal for one in PURPOSES}) == len(PURPOSES) >= 120
+    assert min(len(events) for events in MOODS.values()) >= 10
+    assert len(set(person_facts())) >= 80 and len(set(thing_facts())) >= 40
+
+
+def test_every_fact_has_wrong_answers_to_stand_beside_it() -> None:
+    assert min(len(unlike(one)) for one in CAUSES) > len(CAUSES) // 2
+    assert min(len(tools_besides(one)) for one in PURPOSES) > 20
 
 
 def test_facts_are_spread_evenly_over_people() -> None:
-    for values, field in ((world.TOWNS, "town"), (tuple(world.JOBS), "job"), (world.ANIMALS, "pet")):
+    for values, field in ((TOWNS, "town"), (tuple(world.JOBS), "job"), (world.ANIMALS, "pet")):
         counts = [sum(getattr(one, field) == value for one in world.people()) for value in values]
         assert max(counts) - min(counts) <= 1
 
@@ -55,16 +76,69 @@ def test_claims_have_the_verdict_they_are_given() -> None:
     for number in range(300):
         rng = Random(number)
         scene = draw_scene(rng, size=2)
-        claim = draw_claim(scene, rng, verdict=("true", "false")[number % 2]).text
-        assert _holds(claim, scene) == (number % 2 == 0), claim
+        told = holdings(" ".join(scene.sentences(rng)))
+        assert len(told) == 2
+        given = ("true", "false", "unknown")[number % 3]
+        claim = draw_claim(scene, rng, verdict=given, mixes_up=number % 2 == 0)
+        assert verdict(claim.text, told) == given, claim
+        assert given == "unknown" or verdict(claim.truth, told) == "true"
 
 
-def _holds(claim: str, scene) -> bool:
-    """Whether the claim is true, read off its words: all values it names belong to one holding."""
-    owners = []
-    for k, one in enumerate(scene.holdings):
-        owners += [k for value in (one.name, one.place, one.color, one.thing) if value in claim.split()]
-    return len(owners) >= 2 and len(set(owners)) == 1
+def _reads(shape: str) -> re.Pattern[str]:
+    """A judged claim as what finds the claim, and what is said to be so."""
+    text = re.escape(shape).replace(r"\{n\}", r"\w+").replace(r"\{o\}", "(?:her|him)")
+    for field in "cCtT":
+        text = text.replace(rf"\{{{field}\}}", rf"(?P<{field}>[^.:?]+)")
+    return re.compile(text)
+
+
+@pytest.mark.parametrize(("said", "shapes"), text_scenes._VERDICTS.items(), ids=text_scenes._VERDICTS)
+def test_what_a_text_says_of_a_claim_is_so(said: str, shapes: tuple[str, ...]) -> None:
+    found = 0
+    for number in range(400):
+        text = text_scenes.claims(Random(number))
+        told = holdings(text)
+        for read in map(_reads, shapes):
+            for one in read.finditer(text):
+                claimed = one.groupdict()
+                assert verdict(claimed.get("c") or claimed["C"], told) == said, text
+                assert all(verdict(claimed[key], told) == "true" for key in "tT" if claimed.get(key)), text
+                found += 1
+    assert found > 200
+
+
+@pytest.mark.parametrize("writer", [text_scenes.recall, text_scenes.questions], ids=lambda writer: writer.__name__)
+def test_what_is_told_again_is_what_was_told(writer) -> None:
+    shapes = [pattern(shape, n=PEOPLE, p=world.PLACES, t=world.THINGS, c=world.COLORS) for shape in AGAIN_IN[writer]]
+    found = set()
+    for number in range(300):
+        text = writer(Random(number))
+        told = holdings(text)
+        for shape in shapes:
+            for one in shape.finditer(text):
+                assert any(one.groupdict().items() <= holding.items() for holding in told), text
+                found.add(shape)
+    assert len(found) == len(shapes)
+
+
+FACTS = {
+    "town": r"(?P<n>[A-Z]\w+)(?:\? It is| lives in| is from| is) (?P<v>[A-Z]\w+)\.",
+    "pet": r"The pet of (?P<n>\w+) is an? (?P<v>\w+)\.",
+    "job": r"The job of (?P<n>\w+) is (?P<v>\w+)\.",
+    "color": r"The favorite color of (?P<n>\w+) is (?P<v>\w+)\.",
+    "food": r"(?P<n>[A-Z]\w+) likes to eat (?P<v>\w+)\.",
+}
+
+
+def test_no_text_contradicts_the_facts_of_the_world() -> None:
+    told: Counter[str] = Counter()
+    for number in range(8_000):
+        for field, shape in FACTS.items():
+            for one in re.finditer(shape, DemoText(seed=0)[number]):
+                if one["n"] in PEOPLE and (field != "town" or one["v"] in TOWNS):
+                    assert getattr(world.person(one["n"]), field) == one["v"], DemoText(seed=0)[number]
+                    told[field] += 1
+    assert min(told[field] for field in FACTS) > 50, told
 
 
 @pytest.mark.parametrize(
@@ -106,7 +180,7 @@ def test_probes_are_balanced(skill: str) -> None:
     assert max(longest, shortest) < probes.chance(skill) + 0.25
     if len({frozenset(item.endings) for item in asked}) == 1:
         first = sum(item.endings[0] == asked[0].endings[0] for item in asked) / len(asked)
-        assert 0.35 < first < 0.65
+        assert abs(first - probes.chance(skill)) < 0.15
 
 
 def _share(endings: tuple[str, ...], *, longest: bool) -> float:

@@ -53,6 +53,13 @@ def test_the_order_is_the_seeds_and_the_identity_the_contents(tmp_path):
     assert read(poems, cache=tmp_path).identity != one.identity
 
 
+def test_without_a_seed_documents_come_in_the_order_of_the_files(tmp_path):
+    files = [rows(tmp_path / f"{name}.jsonl", [f"{name} {at}" for at in range(20)]) for name in "ab"]
+    corpus = read(*files, cache=tmp_path, seed=None)
+    expected = [f"{name} {at}" for name in "ab" for at in range(20)]
+    assert [corpus[number] for number in range(80)] == expected * 2
+
+
 def test_a_long_document_is_several_and_loses_nothing(tmp_path):
     lines = [f"line {number} of a long text\n" for number in range(3_000)]
     (tmp_path / "long.txt").write_text("".join(lines))

@@ -35,6 +35,14 @@ class Numbers:
         return f"{number} " + "quick " * (number * 7 % 11)
 
 
+@dataclass(frozen=True)
+class Empty(Numbers):
+    """A text without a token."""
+
+    def __getitem__(self, number: int) -> str:
+        return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Half:
     """An objective of an encoder-decoder, as a user would add one: the second half from the first."""
@@ -48,8 +56,8 @@ class Half:
         return EncodedPrompt(inputs=id_array(ids[:cut]), targets=(id_array(ids[cut:]),))
 
 
-def stream(objective=Causal(lengths=(16,)), *, row_tokens=32, seed=0, made=None):  # noqa: B008 - frozen
-    return TextStream(Numbers(), made or tokenizer(), objective, row_tokens=row_tokens, seed=seed)
+def stream(objective=Causal(lengths=(16,)), *, row_tokens=32, seed=0, made=None, corpus=Numbers()):  # noqa: B008 - frozen
+    return TextStream(corpus, made or tokenizer(), objective, row_tokens=row_tokens, seed=seed)
 
 
 def ids_of(draw):
@@ -71,12 +79,18 @@ def test_draws_follow_each_other_and_lose_no_token(objective):
     assert all(draw.row == before.next >> PLACE_BITS for before, draw in pairwise(drawn))
 
 
-def test_draws_that_begin_documents_pass_over_the_rest():
-    made, drawn = tokenizer(), stream(Causal(lengths=(16,), begins_documents=True)).draws(0, 20)
-    for draw in drawn:
-        begun = [*made(Numbers()[draw.row]).input_ids, made.eos_token_id]
-        assert ids_of(draw)[: len(begun)] == begun[:16]
-        assert draw.next % (1 << PLACE_BITS) == 0
+def test_draws_that_keep_documents_apart_are_pieces_of_one():
+    drawn = stream(Causal(lengths=(7,), documents_apart=True)).draws(0, 40)
+    made = tokenizer()
+    for number in range(drawn[-1].row):
+        whole = [*made(Numbers()[number]).input_ids, made.eos_token_id]
+        pieces = [whole[at : at + 7] for at in range(0, len(whole), 7)]
+        assert [ids_of(draw) for draw in drawn if draw.row == number] == [piece for piece in pieces if len(piece) > 1]
+
+
+def test_documents_apart_of_which_nothing_is_left_are_said_to_be_empty():
+    with pytest.raises(PackingError, match="have no token"):
+        stream(Causal(lengths=(7,), documents_apart=True), corpus=Empty()).draws(0, 1)
 
 
 @given(

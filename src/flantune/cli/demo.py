@@ -60,28 +60,73 @@ def command(
 
 
 @command.command(
-    short_help="Build a base model of the demo from scratch.",
-    epilog="Example: flantune demo pretrain --family decoder-only --out base",
+    short_help="Write the text that the demo's base models are pretrained on.",
+    epilog="Example: flantune demo text pretraining",
 )
-@click.option("--family", type=click.Choice(list(_FAMILIES)), required=True, help="Which model.")
-@click.option("--out", type=options.FOLDER, required=True, help="Folder for the base model.")
+@click.argument("folder", type=options.FOLDER)
 @click.option(
-    "--text", type=click.Path(path_type=Path), multiple=True, help="File or folder to read instead of the demo's text."
+    "--documents", type=options.COUNT, default=300_000, show_default=True, help="How many short documents to write."
 )
-@click.option("--tokens", type=click.IntRange(1), help="Tokens of plain text to read [default: 24,000,000].")
-@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of weights and text.")
-@options.as_json("where the model is")
-def pretrain(family: str, out: Path, text: tuple[Path, ...], tokens: int | None, seed: int, as_json: bool) -> None:
-    """Build a base model of the demo from scratch: text, tokenizer, weights. Repeat the command to resume."""
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Seed of text and weights.")
+@options.as_json("where text and run files are")
+def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
+    """Write into FOLDER what the demo's base models are pretrained from.
+
+    That is the world's text, two untrained models with their tokenizer, and two run files for `flantune pretrain`.
+    """
     import json
 
     from flantune.cli.console import starting
 
     starting()
-    from flantune.demo.pretrain import main
+    from flantune.demo.start import write_start
+    from flantune.demo.write import RUN_NAMES
 
-    arguments = ["--family", family, "--out", str(out), "--seed", str(seed)]
-    arguments += ["--tokens", str(tokens)] if tokens is not None else []
-    arguments += ["--text", *map(str, text)] if text else []
-    main(arguments)
-    click.echo(json.dumps({"model": str(out / "model")}, ensure_ascii=False) if as_json else str(out / "model"))
+    write_start(folder, documents=documents, seed=seed)
+    run_files = {name: str(folder / f"pretrain_{name}.toml") for name in RUN_NAMES.values()}
+    if as_json:
+        click.echo(json.dumps({"text": str(folder / "text"), "run_files": run_files}, ensure_ascii=False))
+        return
+    click.echo(f"text:  {folder / 'text'}")
+    for name, file in run_files.items():
+        click.echo(f"next:  flantune pretrain {file} --out {folder / 'base' / name}")
+
+
+@command.command(
+    short_help="Say which skills a base model of the demo has.",
+    epilog="Example: flantune demo probe pretraining/base/decoder_only/model",
+)
+@click.argument("model", type=options.OLD_FOLDER)
+@click.option("--items", type=click.IntRange(1), default=200, show_default=True, help="Items a skill.")
+@options.as_json("every skill")
+def probe(model: Path, items: int, as_json: bool) -> None:
+    """Say which skills a base model of the demo has, by plain text of its world: no instruction, no template.
+
+    Tuning cannot call up what the base lacks: clusters of tasks that rest on a missing skill are named.
+    """
+    import json
+
+    from flantune.cli.console import starting
+
+    starting()
+    from flantune.demo.skills import lacking, measure
+    from flantune.models.load import load_model
+
+    skills = measure(load_model(model), count=items)
+    missing = lacking(skills)
+    if as_json:
+        from flantune.settings.json_file import plain
+
+        found = [plain(one) | {"least": one.least, "is_there": one.is_there} for one in skills]
+        click.echo(json.dumps({"skills": found, "lacking": missing}, ensure_ascii=False))
+        return
+    width = max(len(one.name) for one in skills)
+    click.echo(f"{'skill':{width}} chance right")
+    for one in skills:
+        click.echo(
+            f"{one.name:{width}} {one.chance:6.0%} {one.right:5.0%}{'' if one.is_there else '  not above chance'}"
+        )
+    for cluster, names in missing.items():
+        click.echo(f"{cluster}: rests on {' and '.join(names)}, which this model lacks; tuning can hardly move it")
+    if not missing:
+        click.echo("Every skill that a held-out cluster needs is clearly above chance.")

@@ -164,13 +164,13 @@ def _family(config: RunConfig) -> Family:
 
 
 def _read(config: RunConfig, settings: PretrainingSettings, out: Path) -> FileCorpus:
-    cache = config.data.cache or out / "text"
+    cache, seed = config.data.cache or out / "text", config.seed if settings.shuffled else None
     if settings.hub is None:
         paths = [Path(pattern) for pattern in settings.files]
-        return read_corpus(paths, cache=cache, column=settings.column, seed=config.seed)
+        return read_corpus(paths, cache=cache, column=settings.column, seed=seed)
     hub = settings.hub
     source = HubSource(id=hub.id, config=hub.config, revision=hub.revision, mirror=config.data.mirror)
-    return read_rows_corpus(source, hub.split, cache=cache, column=settings.column, seed=config.seed)
+    return read_rows_corpus(source, hub.split, cache=cache, column=settings.column, seed=seed)
 
 
 def _note_text(now: TextReport, path: Path) -> None:

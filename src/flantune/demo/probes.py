@@ -1,31 +1,21 @@
-"""Plain-text probes: does a base model have a skill at all? Each scores a right ending against wrong ones.
+"""Plain-text probes: beginnings of texts of the world, each with its right ending and wrong ones.
 
-A skill that the base lacks cannot be called up by instruction tuning, so pretraining goes on until these scores are
-clearly above chance. The items are continuations of plain text; no instruction and no template is involved.
+The items are continuations of plain text; no instruction and no template is involved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from flantune.demo import text_life as life
-from flantune.demo import text_scenes as tales
 from flantune.demo import world
+from flantune.demo.catalogs import CAUSES, MOODS, NEEDS, PURPOSES, REMEDIES, REWORDINGS, TOPICS, tools_besides, unlike
+from flantune.demo.names import MEN, PEOPLE, TOWNS, WOMEN
+from flantune.demo.reference_shapes import person_facts, thing_facts
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene
 from flantune.demo.world import capitalized
-from flantune.packing.packs import EncodedPrompt
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from flantune.models.language_model import LanguageModel
-
-_AT_ONCE = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +31,22 @@ def _verification(rng: Random) -> Item:
     verdict = rng.choice(("true", "false"))
     claim = draw_claim(scene, rng, verdict=verdict).text
     told = " ".join(scene.sentences(rng))
-    name = rng.choice(world.PEOPLE)
+    name = rng.choice(PEOPLE)
     if rng.random() < 0.5:
         beginning, pair = f"{told} {name} said that {claim}. That was", ("true.", "false.")
     else:
         him = world.person(name).him
         beginning, pair = f"{told} {name} asked if {claim}. They told {him}:", ("yes.", "no.")
     return Item(beginning=beginning, endings=pair if verdict == "true" else pair[::-1])
+
+
+def _not_known(rng: Random) -> Item:
+    scene = draw_scene(rng, size=2)
+    verdict = rng.choice(("true", "false", "unknown"))
+    claim = capitalized(draw_claim(scene, rng, verdict=verdict).text)
+    endings = {"true": "true.", "false": "false.", "unknown": "not known."}
+    right = endings.pop(verdict)
+    return Item(beginning=f"{' '.join(scene.sentences(rng))} {claim}: that is", endings=(right, *endings.values()))
 
 
 def _recall(rng: Random) -> Item:
@@ -57,18 +56,27 @@ def _recall(rng: Random) -> Item:
     question, field = rng.choice(
         (
             (f"The one with the {one.thing} was", "name"),
-            (f"The one in the {one.place} was", "name"),
+            (f"Who stood in the {one.place}?", "name"),
             (f"The color of the {one.thing} was", "color"),
             (f"The thing that {one.name} had was the", "thing"),
+            (f"Where did they find {one.name}? In the", "place"),
+            (f"Where did they see the {one.thing}? In the", "place"),
         )
     )
     return Item(beginning=f"{told} {question}", endings=tuple(f"{getattr(x, field)}." for x in (one, *others)))
 
 
 def _sentiment(rng: Random) -> Item:
-    told = draw_review(rng, person=life.any_person(rng), sentences=2)
-    pair = ("positive.", "negative.")
-    return Item(beginning=f"{told.text} The review was", endings=pair if told.is_positive else pair[::-1])
+    person = life.any_person(rng)
+    told = draw_review(rng, person=person, sentences=2)
+    question, *pair = rng.choice(
+        (
+            ("The review was", "positive.", "negative."),
+            ("It was a", f"good {told.kind}.", f"bad {told.kind}."),
+            (f"{person.name} was", "happy with it.", "unhappy with it."),
+        )
+    )
+    return Item(beginning=f"{told.text} {question}", endings=tuple(pair if told.is_positive else pair[::-1]))
 
 
 def _counting(rng: Random) -> Item:
@@ -80,61 +88,101 @@ def _counting(rng: Random) -> Item:
     )
 
 
-def _coreference(rng: Random) -> Item:
-    names = rng.sample(world.WOMEN if rng.random() < 0.5 else world.MEN, 2)
-    shape, index, reason = rng.choice(tales.REFERENCES)
+def _who_is_meant(rng: Random) -> Item:
+    names = rng.sample(WOMEN if rng.random() < 0.5 else MEN, 2)
+    shape, index, reason = rng.choice(person_facts())
     he = world.person(names[0]).he
     told = f"{shape.format(a=names[0], b=names[1])}, because {reason.format(w=he)}. So it was"
     return Item(beginning=told, endings=(names[index], names[1 - index]))
 
 
+def _what_is_meant(rng: Random) -> Item:
+    shape, index, reason, firsts, seconds = rng.choice(thing_facts())
+    things = rng.choice(firsts), rng.choice(seconds)
+    told = f"{capitalized(shape.format(x=things[0], y=things[1]))}, because {reason}. This was said of the"
+    return Item(beginning=told, endings=(f"{things[index]}.", f"{things[1 - index]}."))
+
+
 def _list_choice(rng: Random) -> Item:
-    goals = rng.sample(world.PURPOSES, 3)
-    lines = [f"- {thing}" for _, thing in rng.sample(goals, 3)]
-    name = rng.choice(world.PEOPLE)
-    beginning = "\n".join(["On the table lay:", *lines, f"{name} wanted to {goals[0][0]} and took the"])
-    return Item(beginning=beginning, endings=tuple(f"{thing}." for _, thing in goals))
+    purpose = rng.choice(PURPOSES)
+    tools = [purpose.tool, *rng.sample(tools_besides(purpose), 2)]
+    lines = [f"- {tool}" for tool in rng.sample(tools, 3)]
+    name = rng.choice(PEOPLE)
+    beginning = "\n".join(["On the table lay:", *lines, f"{name} wanted to {purpose.goal} and took the"])
+    return Item(beginning=beginning, endings=tuple(f"{tool}." for tool in tools))
 
 
-def _cause_effect(rng: Random) -> Item:
-    (cause, effect), (_, other) = rng.sample(world.CAUSES, 2)
+def _effect(rng: Random) -> Item:
+    one = rng.choice(CAUSES)
+    other = rng.choice(unlike(one))
     person = life.any_person(rng)
     return Item(
-        beginning=capitalized(life.fill(cause, person, by_name=True)) + ", so",
-        endings=tuple(f"{life.fill(x, person)}." for x in (effect, other)),
+        beginning=capitalized(life.happened(one.cause, person)) + ", so",
+        endings=tuple(f"{life.fill(x.effect, person)}." for x in (one, other)),
+    )
+
+
+def _cause(rng: Random) -> Item:
+    one = rng.choice(CAUSES)
+    other = rng.choice(unlike(one))
+    person = life.any_person(rng)
+    return Item(
+        beginning=f"Why was it that {life.happened(one.effect, person)}?",
+        endings=tuple(f"{capitalized(life.happened(x.cause, person))}." for x in (one, other)),
     )
 
 
 def _matter(rng: Random) -> Item:
-    material = rng.choice(tuple(world.MATERIALS))
-    thing, name, event = rng.choice(world.THINGS), rng.choice(world.PEOPLE), rng.randrange(3)
-    deed = (f"dropped the {thing}", f"threw the {thing} into the lake", f"threw the {thing} into the fire")[event]
-    pair = (("broke", "did not break"), ("sank", "floated"), ("burned", "did not burn"))[event]
-    right = world.MATERIALS[material][event]
-    wrong = pair[1] if right == pair[0] else pair[0]
-    return Item(beginning=f"The {thing} was made of {material}. {name} {deed}. It", endings=(f"{right}.", f"{wrong}."))
+    told, (right, wrong) = _made_of(rng)
+    return Item(beginning=f"{told} It", endings=(f"{right}.", f"{wrong}."))
+
+
+def _matter_verified(rng: Random) -> Item:
+    told, (right, wrong) = _made_of(rng)
+    is_true = rng.random() < 0.5
+    pair = ("yes.", "no.")
+    return Item(
+        beginning=f"{told} People say it {right if is_true else wrong}:", endings=pair if is_true else pair[::-1]
+    )
+
+
+def _made_of(rng: Random) -> tuple[str, tuple[str, str]]:
+    deed = rng.randrange(len(world.DEEDS))
+    happened = rng.choice(world.DEEDS[deed][1])
+    material = rng.choice([name for name, outcomes in world.MATERIALS.items() if outcomes[deed] == happened])
+    thing, name = rng.choice(world.MADE_THINGS), rng.choice(PEOPLE)
+    told = f"The {thing} was made of {material}. {name} {world.DEEDS[deed][0].format(t=thing)}."
+    return told, world.outcome(material, deed)
 
 
 def _purpose(rng: Random) -> Item:
-    (goal, thing), *others = rng.sample(world.PURPOSES, 4)
+    purpose = rng.choice(PURPOSES)
+    others = rng.sample(tools_besides(purpose), 3)
     return Item(
-        beginning=f"To {goal}, {rng.choice(world.PEOPLE)} used",
-        endings=(f"{world.a(thing)}.", *(f"{world.a(other)}." for _, other in others)),
+        beginning=f"To {purpose.goal}, {rng.choice(PEOPLE)} used",
+        endings=tuple(f"{world.a(tool)}." for tool in (purpose.tool, *others)),
     )
 
 
 def _feeling(rng: Random) -> Item:
-    mood, *others = rng.sample(tuple(world.MOODS), 4)
+    mood, *others = rng.sample(tuple(MOODS), 4)
     person = life.any_person(rng)
-    told = capitalized(life.fill(rng.choice(world.MOODS[mood]), person, by_name=True))
+    told = capitalized(life.happened(rng.choice(MOODS[mood]), person))
     return Item(beginning=f"{told}. {capitalized(person.he)} was", endings=tuple(f"{x}." for x in (mood, *others)))
+
+
+def _next_deed(rng: Random) -> Item:
+    mood, other = rng.sample(tuple(MOODS), 2)
+    person = life.any_person(rng)
+    told = capitalized(life.happened(rng.choice(MOODS[mood]), person))
+    return Item(beginning=f"{told}. Then {person.name}", endings=tuple(f"{REMEDIES[x]}." for x in (mood, other)))
 
 
 def _facts(rng: Random) -> Item:
     one = life.any_person(rng)
     shape, right, values = rng.choice(
         (
-            (f"{one.name} lives in", one.town, world.TOWNS),
+            (f"{one.name} lives in", one.town, TOWNS),
             (f"The job of {one.name} is", one.job, tuple(world.JOBS)),
             (f"The pet of {one.name} is a", one.pet, world.ANIMALS),
             (f"The favorite color of {one.name} is", one.color, world.COLORS),
@@ -150,7 +198,7 @@ def _kinds(rng: Random) -> Item:
     members = rng.sample(world.CATEGORIES[kind], 3)
     stranger = rng.choice(world.CATEGORIES[other])
     four = rng.sample([*members, stranger], 4)
-    beginning = f"{rng.choice(world.PEOPLE)} wrote down {four[0]}, {four[1]}, {four[2]} and {four[3]}. Only"
+    beginning = f"{rng.choice(PEOPLE)} wrote down {four[0]}, {four[1]}, {four[2]} and {four[3]}. Only"
     return Item(beginning=beginning, endings=tuple(f"{x} did not belong" for x in (stranger, *members)))
 
 
@@ -181,14 +229,14 @@ def _grammar(rng: Random) -> Item:
     written = sentence if is_good else life.broken(sentence, rng)
     pair = ("right order.", "wrong order.")
     return Item(
-        beginning=f"{rng.choice(world.PEOPLE)} wrote: {written}. The words were in the",
+        beginning=f"{rng.choice(PEOPLE)} wrote: {written}. The words were in the",
         endings=pair if is_good else pair[::-1],
     )
 
 
 def _rewording(rng: Random) -> Item:
-    first, same, other = rng.choice(life.REWORDINGS)
-    one, two = rng.sample(world.PEOPLE, 2)
+    first, same, other = rng.choice(REWORDINGS)
+    one, two = rng.sample(PEOPLE, 2)
     words = {"a": one, "b": two, "t": rng.choice(world.THINGS)}
     is_same = rng.random() < 0.5
     pair = ("the same.", "different.")
@@ -200,29 +248,34 @@ def _rewording(rng: Random) -> Item:
 
 
 def _talk(rng: Random) -> Item:
-    (said, reply), (_, wrong) = rng.sample(world.NEEDS, 2)
-    one, two = rng.sample(world.PEOPLE, 2)
+    (said, reply), (_, wrong) = rng.sample(NEEDS, 2)
+    one, two = rng.sample(PEOPLE, 2)
     return Item(beginning=f"{one} said: {said}. {two} said:", endings=(f"{reply}.", f"{wrong}."))
 
 
 def _topic(rng: Random) -> Item:
-    name, *others = rng.sample(tuple(world.TOPICS), 4)
-    text = " ".join(f"{capitalized(x)}." for x in rng.sample(world.TOPICS[name], 2))
+    name, *others = rng.sample(tuple(TOPICS), 4)
+    text = " ".join(f"{capitalized(x)}." for x in rng.sample(TOPICS[name], 2))
     return Item(beginning=f"{text} This was about", endings=tuple(f"{x}." for x in (name, *others)))
 
 
 PROBES: dict[str, Callable[[Random], Item]] = {
     "verification": _verification,
+    "not known": _not_known,
     "recall": _recall,
     "sentiment": _sentiment,
-    "counting": _counting,
-    "coreference": _coreference,
-    "choice from a list": _list_choice,
-    "cause and effect": _cause_effect,
+    "who is meant": _who_is_meant,
+    "what is meant": _what_is_meant,
+    "effect": _effect,
+    "cause": _cause,
     "matter": _matter,
+    "matter, verified": _matter_verified,
     "purpose": _purpose,
+    "choice from a list": _list_choice,
     "feeling": _feeling,
+    "next deed": _next_deed,
     "facts": _facts,
+    "counting": _counting,
     "kinds": _kinds,
     "translation": _translation,
     "titles": _titles,
@@ -245,39 +298,3 @@ def items(skill: str, *, count: int, seed: int = 0) -> list[Item]:
 def chance(skill: str) -> float:
     """The share of right answers that guessing gives."""
     return 1 / len(items(skill, count=1)[0].endings)
-
-
-def score_all(lm: LanguageModel, *, count: int = 200, skills: Sequence[str] = ()) -> dict[str, float]:
-    """Skill → share of items whose right ending is the likeliest."""
-    return {skill: round(score(lm, items(skill, count=count)), 3) for skill in skills or tuple(PROBES)}
-
-
-def score(lm: LanguageModel, asked: Sequence[Item]) -> float:
-    """Share of items whose right ending has the highest summed log-likelihood."""
-    right = 0
-    for start in range(0, len(asked), _AT_ONCE):
-        values = _logprobs(lm, asked[start : start + _AT_ONCE])
-        for item in asked[start : start + _AT_ONCE]:
-            first, *others = (next(values) for _ in item.endings)
-            right += first > max(others)
-    return right / len(asked)
-
-
-def _logprobs(lm: LanguageModel, asked: Sequence[Item]) -> Iterator[float]:
-    """Log-probability of each ending of each item, in order."""
-    import torch
-
-    from flantune.models.forward import target_logprobs
-    from flantune.packing.batches import lay_out
-    from flantune.packing.encoded import id_array
-    from flantune.packing.tokenize import text_tokenizer
-
-    ids, end = text_tokenizer(lm.tokenizer).data, [lm.tokenizer.eos_token_id] * (lm.family == "encoder-decoder")
-    units = [
-        EncodedPrompt(inputs=id_array(ids([item.beginning])[0] + end), targets=tuple(map(id_array, ids(item.endings))))
-        for item in asked
-    ]
-    pack = lay_out(units, [[at] for at in range(len(units))], family=lm.family)
-    with torch.inference_mode():
-        found = target_logprobs(lm, pack).logprobs.double().cpu().numpy()
-    return iter(np.bincount(pack.targets.item, weights=found).tolist())

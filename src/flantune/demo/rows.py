@@ -44,7 +44,8 @@ def _split(task: str, role: SplitRole, *, seed: int, count: int, seen: set[str])
     make, rows = MAKERS[task], []
     for number in range(count):
         for attempt in range(_TRIES):
-            row = make(Cast(rng=Random(f"{seed}/{task}/{role}/{number}/{attempt}"), role=role, number=number))
+            rng = Random(f"{seed}/{task}/{role}/{number}/{attempt}")
+            row = make(Cast(rng=rng, role=role, number=number, key=f"{seed}/{task}/{role}"))
             key = _question(row)
             if key not in seen:
                 seen.add(key)

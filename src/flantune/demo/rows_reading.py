@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from flantune.demo import text_life as life
-from flantune.demo import text_scenes as tales
 from flantune.demo import world
 from flantune.demo.cast import Cast, Row
+from flantune.demo.catalogs import MOODS, PURPOSES, REMEDIES, REWORDINGS, Purpose, tools_besides
+from flantune.demo.reference_shapes import person_facts, thing_facts
 from flantune.demo.scenes import Scene, draw_claim, draw_count, draw_scene, question_of
 from flantune.demo.world import capitalized
-
-EVENTS = (("dropped the {t}", 0), ("threw the {t} into the lake", 1), ("threw the {t} into the fire", 2))
-OUTCOMES = (("broke", "did not break"), ("sank", "floated"), ("burned", "did not burn"))
 
 
 def _scene(cast: Cast, size: int) -> tuple[Scene, str]:
@@ -40,20 +38,32 @@ def inference(cast: Cast) -> Row:
     return {"story": told, "claim": _sentence(draw_claim(scene, cast.rng, verdict=verdict).text), "answer": answer}
 
 
+def made_of(cast: Cast) -> tuple[str, str, tuple[str, str]]:
+    """A thing of some material and what was done with it, the fact, and what it then did and did not do.
+
+    Half of the rows are about what breaks, sinks, burns or melts, so that "not" tells nothing.
+    """
+    index = cast.number // 2 % 2
+    facts = [
+        (material, deed)
+        for deed, (_, ends) in enumerate(world.DEEDS)
+        for material, outcomes in world.MATERIALS.items()
+        if outcomes[deed] == ends[index]
+    ]
+    material, deed = cast.fact(facts, turn=cast.number // 4 * 2 + cast.number % 2)
+    thing, person = cast.rng.choice(world.MADE_THINGS), cast.person()
+    told = f"The {thing} was made of {material}. {person.name} {world.DEEDS[deed][0].format(t=thing)}."
+    right, wrong = world.outcome(material, deed)
+    return told, f"{material} {right}", (right, wrong)
+
+
 def matter_inference(cast: Cast) -> Row:
-    """Does it follow that the thing broke, sank or burned, given what it was made of: yes or no."""
-    thing, person = cast.rng.choice(world.THINGS), cast.person()
-    material, (deed, index) = cast.rng.choice(tuple(world.MATERIALS)), cast.rng.choice(EVENTS)
+    """Does it follow that the thing broke, sank, burned or melted, given what it was made of: yes or no."""
+    told, fact, (right, wrong) = made_of(cast)
     answer = cast.turn(("yes", "no"))
-    happened = world.MATERIALS[material][index]
-    pair = OUTCOMES[index]
-    claimed = happened if answer == "yes" else pair[pair[0] == happened]
-    return {
-        "premise": f"The {thing} was made of {material}. {person.name} {deed.format(t=thing)}.",
-        "hypothesis": f"The {thing} {claimed}.",
-        "fact": f"{material} {happened}",
-        "answer": answer,
-    }
+    thing = told.split()[1]
+    hypothesis = f"The {thing} {right if answer == 'yes' else wrong}."
+    return {"premise": told, "hypothesis": hypothesis, "fact": fact, "answer": answer}
 
 
 def who(cast: Cast) -> Row:
@@ -98,43 +108,42 @@ def color_span(cast: Cast) -> Row:
 
 def next_deed(cast: Cast) -> Row:
     """What somebody will most likely do after what happened."""
-    mood, other = cast.rng.sample(tuple(world.MOODS), 2)
+    mood, event = cast.fact([(mood, event) for mood, events in MOODS.items() for event in events])
+    other = cast.rng.choice([one for one in MOODS if one != mood])
     person = cast.person()
-    event = cast.rng.choice(world.MOODS[mood])
-    named = _sentence(life.fill(event, person, by_name=True))
-    story = f"{person.name} is in the {cast.rng.choice(world.PLACES)}. {named}"
+    told = _sentence(life.happened(event, person))
     return {
-        "story": story,
+        "story": f"{person.name} was in the {cast.rng.choice(world.PLACES)}. {told}",
         "question": f"What did {person.name} do then?",
         "fact": event,
-        **cast.choice(world.REMEDIES[mood], [world.REMEDIES[other]]),
+        **cast.choice(REMEDIES[mood], [REMEDIES[other]]),
     }
 
 
 def needed_thing(cast: Cast) -> Row:
     """Which of the things that lie about somebody needs."""
-    (goal, thing), *others = cast.rng.sample(cast.part(world.PURPOSES), 3)
+    purpose = cast.fact(PURPOSES)
+    wrong = other_tools(cast, purpose, 2)
     person = cast.person()
-    lying = cast.rng.sample([thing, *(other for _, other in others)], 3)
-    place = cast.rng.choice(world.PLACES)
-    story = (
-        f"In the {place} there are {world.a(lying[0])}, {world.a(lying[1])} and {world.a(lying[2])}. "
-        f"{person.name} wants to {goal}."
-    )
+    lying = [world.a(tool) for tool in cast.rng.sample([purpose.tool, *wrong], 3)]
     return {
-        "story": story,
-        "question": f"What does {person.name} take?",
-        "fact": goal,
-        **cast.choice(thing, [other for _, other in others]),
+        "story": f"In the {cast.rng.choice(world.PLACES)} {person.name} saw {lying[0]}, {lying[1]} and {lying[2]}. "
+        f"{capitalized(person.he)} wanted to {purpose.goal}.",
+        "question": f"What did {person.name} take?",
+        "fact": purpose.goal,
+        **cast.choice(purpose.tool, wrong),
     }
+
+
+def other_tools(cast: Cast, purpose: Purpose, count: int) -> list[str]:
+    """Things that are good for something else."""
+    return cast.rng.sample(tools_besides(purpose), count)
 
 
 def pronoun(cast: Cast) -> Row:
     """Whom "he" or "she" means."""
     names = cast.namesakes()
-    pairs = list(zip(tales.REFERENCES[::2], tales.REFERENCES[1::2], strict=True))
-    pair = cast.rng.choice(cast.part(pairs))
-    shape, index, reason = next(one for one in pair if one[1] == cast.number % 2)
+    shape, index, reason = cast.fact(person_facts())
     he = world.person(names[0]).he
     told = f"{shape.format(a=names[0], b=names[1])}, because {reason.format(w=he)}."
     return {
@@ -147,8 +156,8 @@ def pronoun(cast: Cast) -> Row:
 
 def thing_meant(cast: Cast) -> Row:
     """Which thing "it" means."""
-    things = cast.rng.sample(world.THINGS, 2)
-    shape, index, reason = cast.rng.choice([fit for fit in tales.FITS if fit[1] == cast.number % 2])
+    shape, index, reason, firsts, seconds = cast.fact(thing_facts())
+    things = cast.rng.choice(firsts), cast.rng.choice(seconds)
     told = f"{capitalized(shape.format(x=things[0], y=things[1]))}, because {reason}."
     return {
         "sentence": told,
@@ -165,7 +174,7 @@ def _either(cast: Cast, right: str, wrong: str) -> Row:
 
 def same_meaning(cast: Cast) -> Row:
     """Do two sentences mean the same: yes or no."""
-    first, same, other = cast.rng.choice(life.REWORDINGS)
+    first, same, other = cast.fact(REWORDINGS)
     words = _words(cast)
     answer = cast.turn(("yes", "no"))
     second = same if answer == "yes" else other
@@ -179,7 +188,7 @@ def same_meaning(cast: Cast) -> Row:
 
 def reworded(cast: Cast) -> Row:
     """Which of two sentences says the same as a given one."""
-    first, same, other = cast.rng.choice(life.REWORDINGS)
+    first, same, other = cast.fact(REWORDINGS)
     words = _words(cast)
     return {
         "sentence": _sentence_of(first, words),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from flantune.demo import world
+from flantune.demo.names import PEOPLE, TOWNS
 from flantune.demo.world import Person, a
 
 
@@ -39,7 +40,7 @@ class Scene:
         return told
 
 
-def draw_scene(rng: Random, *, size: int, people: Sequence[str] = world.PEOPLE) -> Scene:
+def draw_scene(rng: Random, *, size: int, people: Sequence[str] = PEOPLE) -> Scene:
     """A scene of ``size`` people; names, places, colors and things are all different."""
     columns = zip(
         rng.sample(list(people), size),
@@ -72,41 +73,74 @@ def _holding_sentences(one: Holding, rng: Random) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A statement about a scene.
+    """A statement about a scene, without a capital and without a full stop.
 
     Attributes:
-        text: Without a capital and without a full stop.
+        text: What is claimed.
         verdict: "true", "false" or "unknown" (the scene does not tell).
+        truth: What is so in its place; of a claim that is true, the claim itself; of one that is unknown, nothing.
     """
 
     text: str
     verdict: str
+    truth: str = ""
 
 
-def draw_claim(scene: Scene, rng: Random, *, verdict: str) -> Claim:
-    """A claim about the scene with the verdict asked for; false claims mix up what the scene itself names."""
-    one, other = rng.sample(scene.holdings, 2)
+_CLAIMS: tuple[Callable[[Holding, Holding], str], ...] = (
+    lambda one, said: f"{one.name} is in the {said.place}",
+    lambda one, said: f"{one.name} has the {said.thing}",
+    lambda one, said: f"{one.name} has {a(f'{said.color} {said.thing}')}",
+    lambda one, said: f"the {one.thing} is {said.color}",
+    lambda one, said: f"the {one.thing} is in the {said.place}",
+)
+"""What can be claimed: about the first holding, with the values of the second. The claim is true where both are one."""
+
+
+def draw_claim(scene: Scene, rng: Random, *, verdict: str, mixes_up: bool = True) -> Claim:
+    """A claim about the scene with the verdict asked for.
+
+    Args:
+        scene: What is told.
+        rng: Random numbers.
+        verdict: "true", "false" or "unknown".
+        mixes_up: A false claim mixes up two people of the scene; else it names something that is not in the scene.
+    """
+    one = rng.choice(scene.holdings)
     if verdict == "unknown":
         return Claim(text=_unknown(one, rng), verdict=verdict)
-    said = one if verdict == "true" else other
-    forms = (
-        f"{one.name} is in the {said.place}",
-        f"{one.name} has the {said.thing}",
-        f"{one.name} has {a(f'{said.color} {said.thing}')}",
-        f"the {one.thing} is {said.color}",
-        f"the {one.thing} is in the {said.place}",
+    claim = rng.choice(_CLAIMS)
+    said = one
+    if verdict == "false":
+        said = rng.choice([x for x in scene.holdings if x is not one]) if mixes_up else _elsewhere(scene, rng)
+    return Claim(text=claim(one, said), verdict=verdict, truth=claim(one, one))
+
+
+def _elsewhere(scene: Scene, rng: Random) -> Holding:
+    """A holding that shares nothing with the scene."""
+    first = scene.holdings[0]
+
+    def other(values: Sequence[str], field: str) -> str:
+        taken = {getattr(one, field) for one in scene.holdings}
+        return rng.choice([value for value in values if value not in taken])
+
+    return Holding(
+        person=first.person,
+        place=other(world.PLACES, "place"),
+        color=other(world.COLORS, "color"),
+        thing=other(world.THINGS, "thing"),
     )
-    return Claim(text=rng.choice(forms), verdict=verdict)
 
 
 def _unknown(one: Holding, rng: Random) -> str:
     return rng.choice(
         (
             f"{one.name} is {rng.choice(('tired', 'hungry', 'sad', 'happy', 'angry'))}",
-            f"{one.name} bought the {one.thing} in {rng.choice(world.TOWNS)}",
+            f"{one.name} bought the {one.thing} in {rng.choice(TOWNS)}",
             f"the {one.thing} is made of {rng.choice(tuple(world.MATERIALS))}",
             f"{one.name} wants to sell the {one.thing}",
             f"the {one.thing} is {rng.choice(('new', 'old'))}",
+            f"{one.name} has a sister",
+            f"{one.name} likes the {one.thing}",
         )
     )
 
@@ -137,27 +171,20 @@ def draw_review(rng: Random, *, person: Person, sentences: int = 3) -> Review:
     """A review in the third person; wordings of liking and disliking share their sentence shapes."""
     is_positive = rng.random() < 0.5
     kind = rng.choice(tuple(world.REVIEWED))
-    parts = _opinions(rng, kind=kind, is_positive=is_positive, person=person)
-    chosen = rng.sample(parts, sentences)
-    lead = rng.choice(_leads(kind, person))
-    return Review(text=" ".join([lead, *chosen]), kind=kind, is_positive=is_positive)
-
-
-def _leads(kind: str, person: Person) -> tuple[str, ...]:
-    verb = {"film": "saw", "book": "read", "concert": "heard", "trip": "made"}.get(kind, "visited")
-    return (
-        f"{person.name} {verb} a {kind} in {person.town}.",
-        f"Last week {person.name} {verb} a new {kind}.",
-        f"This is about a {kind} that {person.name} {verb}.",
+    did, aspects = world.REVIEWED[kind]
+    parts = _opinions(rng, kind=kind, aspects=rng.sample(aspects, 3), is_positive=is_positive, person=person)
+    lead = rng.choice(
+        (f"{person.name} {did} in {{t}}.", f"Last week {person.name} {did}.", f"One day {person.name} {did}.")
     )
+    text = " ".join([lead.format(t=rng.choice(TOWNS)), *rng.sample(parts, sentences)])
+    return Review(text=text, kind=kind, is_positive=is_positive)
 
 
-def _opinions(rng: Random, *, kind: str, is_positive: bool, person: Person) -> list[str]:
+def _opinions(rng: Random, *, kind: str, aspects: Sequence[str], is_positive: bool, person: Person) -> list[str]:
     words = list(world.GOOD_WORDS if is_positive else world.BAD_WORDS)
     others = list(world.BAD_WORDS if is_positive else world.GOOD_WORDS)
     rng.shuffle(words)
-    aspects = rng.sample(world.REVIEWED[kind], 3)
-    act = rng.choice(world.GOOD_ACTS if is_positive else world.BAD_ACTS).format(s=person.he)
+    act = rng.choice(world.GOOD_ACTS if is_positive else world.BAD_ACTS).format(s=person.he, p=person.his)
     return [
         f"The {aspects[0]} was {words[0]}.",
         f"The {aspects[1]} was {words[1]} and the {aspects[2]} was {words[2]}.",
@@ -177,7 +204,7 @@ class Count:
     result: int
 
 
-def draw_count(rng: Random, *, names: Sequence[str] = world.PEOPLE, most: int = 10) -> Count:
+def draw_count(rng: Random, *, names: Sequence[str] = PEOPLE, most: int = 10) -> Count:
     """Somebody gets or loses some of at most ``most`` things."""
     one, other = (world.person(name) for name in rng.sample(list(names), 2))
     things = rng.choice(("apples", "coins", "books", "balls", "eggs", "keys"))

@@ -9,31 +9,37 @@ from random import Random
 from flantune import __version__
 from flantune.demo import text_life as life
 from flantune.demo import text_scenes as scenes
+from flantune.demo import text_tales as tales
+from flantune.demo.text_about import about_texts
 
 Writer = Callable[[Random], str]
 
 SHARES: tuple[tuple[Writer, float], ...] = (
-    (scenes.recall, 14),
-    (scenes.claims, 20),
-    (scenes.review, 7),
-    (scenes.counting, 5),
-    (scenes.reference, 6),
-    (scenes.choice_from_list, 5),
-    (scenes.attributes, 3),
+    (scenes.recall, 10),
+    (scenes.questions, 10),
+    (scenes.lists, 5),
+    (scenes.words_twice, 3),
+    (scenes.told_twice, 8),
+    (scenes.claims, 22),
+    (tales.review, 5),
+    (tales.counting, 3),
+    (tales.reference, 6),
+    (tales.choice_from_list, 4),
+    (tales.attributes, 2),
     (life.consequence, 6),
-    (life.matter, 3),
+    (life.matter, 4),
     (life.purpose, 4),
     (life.feeling, 4),
-    (life.biography, 8),
-    (life.geography, 3),
-    (life.kinds_of_things, 4),
-    (life.bilingual, 6),
-    (life.titled, 3),
+    (life.biography, 10),
+    (life.geography, 1),
+    (life.kinds_of_things, 2),
+    (life.bilingual, 3),
+    (life.titled, 2),
     (life.grammar, 2),
-    (life.rewording, 5),
-    (life.talk, 3),
+    (life.rewording, 3),
+    (life.talk, 2),
     (life.topic, 2),
-    (life.about_texts, 2),
+    (about_texts, 4),
 )
 """Each kind of document with its share of all documents, in per cent or nearly so."""
 

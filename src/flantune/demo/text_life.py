@@ -7,12 +7,14 @@ from functools import wraps
 from random import Random
 
 from flantune.demo import world
+from flantune.demo.catalogs import CAUSES, MOODS, NEEDS, PURPOSES, REMEDIES, REWORDINGS, TOPICS
+from flantune.demo.names import PEOPLE, TOWNS
 from flantune.demo.world import Person, a, capitalized
 
 
 def any_person(rng: Random) -> Person:
     """Somebody."""
-    return world.person(rng.choice(world.PEOPLE))
+    return world.person(rng.choice(PEOPLE))
 
 
 def _in_a_row(tell: Callable[[Random], Iterator[str]]) -> Callable[[Random], str]:
@@ -30,48 +32,54 @@ def fill(shape: str, person: Person, *, by_name: bool = False) -> str:
     return shape.format(s=person.name if by_name else person.he, p=person.his, o=person.him)
 
 
+def happened(event: str, person: Person) -> str:
+    """What happened to somebody, named once, as a sentence without its full stop."""
+    if "{s}" in event:
+        return fill(event, person, by_name=True)
+    if "{o}" in event:
+        return event.format(p=person.his, o=person.name)
+    return event.format(p=f"{person.name}'s")
+
+
 def consequence(rng: Random) -> str:
     """Things that happen, and what follows from them."""
     parts = []
-    for cause, effect in rng.sample(world.CAUSES, rng.randint(1, 3)):
+    for one in rng.sample(CAUSES, rng.randint(1, 3)):
         person = any_person(rng)
+        cause, effect = happened(one.cause, person), happened(one.effect, person)
+        # Who has been named is a pronoun from then on.
+        after = fill(one.effect, person) if person.name in cause else effect
+        before = fill(one.cause, person) if person.name in effect else cause
         shapes = (
-            "{c}, so {e}.",
-            "{c}. Then {e}.",
-            "{n} because {C}.",
-            "{c}. Because of that, {e}.",
-            "One day {c}. What happened? {E}.",
-            "{n}. Why? Because {C}.",
+            f"{cause}, so {after}.",
+            f"{cause}. Then {after}.",
+            f"{effect} because {before}.",
+            f"{cause}. Because of that, {after}.",
+            f"One day {cause}. What came of it? {capitalized(effect)}.",
+            f"{effect}. Why? Because {before}.",
+            f"Why was it that {effect}? {capitalized(cause)}.",
         )
-        named = fill(cause, person, by_name=True)
-        parts.append(
-            capitalized(
-                rng.choice(shapes).format(
-                    c=named,
-                    C=fill(cause, person),
-                    e=fill(effect, person),
-                    E=capitalized(fill(effect, person, by_name=True)),
-                    n=fill(effect, person, by_name=True),
-                )
-            )
-        )
-    return " ".join(capitalized(part) for part in parts)
+        parts.append(capitalized(rng.choice(shapes)))
+    return " ".join(parts)
 
 
 @_in_a_row
 def matter(rng: Random) -> Iterator[str]:
-    """What things are made of, and what they do when dropped, put into water or put into a fire."""
+    """What things are made of, and what they do when dropped, thrown into water or fire, or left in the sun."""
     for _ in range(rng.randint(1, 3)):
-        material = rng.choice(tuple(world.MATERIALS))
-        thing, person = rng.choice(world.THINGS), any_person(rng)
-        event = rng.randrange(3)
-        deed = (f"dropped the {thing}", f"threw the {thing} into the lake", f"threw the {thing} into the fire")[event]
-        result = world.MATERIALS[material][event]
+        material, deed = rng.choice(tuple(world.MATERIALS)), rng.randrange(len(world.DEEDS))
+        thing, person = rng.choice(world.MADE_THINGS), any_person(rng)
+        did = f"{person.name} {world.DEEDS[deed][0].format(t=thing)}"
+        right, wrong = world.outcome(material, deed)
         yield rng.choice(
             (
-                f"The {thing} was made of {material}. {person.name} {deed}. It {result}.",
-                f"{person.name} had a {material} {thing}. {capitalized(person.he)} {deed}, and it {result}.",
-                f"{person.name} {deed}. It was made of {material}, so it {result}.",
+                f"The {thing} was made of {material}. {did}. It {right}.",
+                f"{person.name} had {a(thing)} of {material}. {did}, and it {right}.",
+                f"{did}. It was made of {material}, so it {right}.",
+                f"The {thing} was made of {material}. {did}. That it {right} was true. That it {wrong} was false.",
+                f"The {thing} was made of {material}. {did}. People say it {right}: yes. They say it {wrong}: no.",
+                f"The {thing} was made of {material}. {did}. Somebody told us that it {wrong}. That was not true.",
+                f"The {thing} was made of {material}. {did}. Somebody told us that it {right}. That was true.",
             )
         )
 
@@ -79,15 +87,16 @@ def matter(rng: Random) -> Iterator[str]:
 @_in_a_row
 def purpose(rng: Random) -> Iterator[str]:
     """What people want to do, and what they take for it."""
-    for goal, thing in rng.sample(world.PURPOSES, rng.randint(1, 3)):
-        person = any_person(rng)
+    for one in rng.sample(PURPOSES, rng.randint(1, 3)):
+        person, goal, tool = any_person(rng), one.goal, a(one.tool)
         yield rng.choice(
             (
-                f"{person.name} wanted to {goal}, so {person.he} took {a(thing)}.",
-                f"To {goal}, {person.name} used {a(thing)}.",
-                f"{person.name} had {a(thing)} to {goal}.",
-                f"You need {a(thing)} to {goal}.",
-                f"What is {a(thing)} for? With {a(thing)} you can {goal}.",
+                f"{person.name} wanted to {goal}, so {person.he} took {tool}.",
+                f"To {goal}, {person.name} used {tool}.",
+                f"{person.name} had {tool} to {goal}.",
+                f"You need {tool} to {goal}.",
+                f"What is {tool} good for? With it you can {goal}.",
+                f"How can one {goal}? With {tool}.",
             )
         )
 
@@ -95,19 +104,16 @@ def purpose(rng: Random) -> Iterator[str]:
 @_in_a_row
 def feeling(rng: Random) -> Iterator[str]:
     """What happened to somebody, how that feels, and what people do then."""
-    for mood in rng.sample(tuple(world.MOODS), rng.randint(1, 3)):
+    for mood in rng.sample(tuple(MOODS), rng.randint(1, 3)):
         person = any_person(rng)
-        event = rng.choice(world.MOODS[mood])
-        named = capitalized(fill(event, person, by_name="{s}" in event))
-        if "{s}" not in event:
-            named = f"{person.name} had a bad day: {fill(event, person)}" if mood != "happy" else named
-        yield f"{named}. " + rng.choice(
+        yield f"{capitalized(happened(rng.choice(MOODS[mood]), person))}. " + rng.choice(
             (
                 f"{capitalized(person.he)} was {mood}.",
                 f"{person.name} felt {mood}.",
-                f"{capitalized(person.he)} was {mood} and {world.REMEDIES[mood]}.",
-                f"So {person.he} {world.REMEDIES[mood]}, because {person.he} was {mood}.",
+                f"{capitalized(person.he)} was {mood} and {REMEDIES[mood]}.",
+                f"So {person.he} {REMEDIES[mood]}, because {person.he} was {mood}.",
                 f"The feeling of {person.name} was: {mood}.",
+                f"Then {person.name} {REMEDIES[mood]}.",
             )
         )
 
@@ -118,18 +124,25 @@ def biography(rng: Random) -> str:
     he = capitalized(one.he)
     place, does = world.JOBS[one.job]
     facts = [
-        rng.choice((f"{one.name} lives in {one.town}.", f"The home of {one.name} is {one.town}.")),
-        rng.choice((f"{one.name} is from {one.town}.", f"{one.name} comes from the town of {one.town}.")),
+        rng.choice(
+            (
+                f"{one.name} lives in {one.town}.",
+                f"The home of {one.name} is {one.town}.",
+                f"{one.name} is from {one.town}.",
+            )
+        ),
+        f"The town of {one.name}? It is {one.town}.",
         rng.choice((f"{one.name} is {a(one.job)}.", f"{one.name} works as {a(one.job)}.")),
         rng.choice((f"The job of {one.name} is {one.job}.", f"{one.name} works at the {place}.")),
+        f"As {a(one.job)}, {one.name} {does}.",
         rng.choice((f"{one.name} has {a(one.pet)}.", f"The pet of {one.name} is {a(one.pet)}.")),
+        f"The animal of {one.name}? It is {a(one.pet)}.",
         rng.choice((f"{one.name} likes {one.color} best.", f"The favorite color of {one.name} is {one.color}.")),
         rng.choice((f"{one.name} likes to eat {one.food}.", f"The favorite food of {one.name} is {one.food}.")),
-        f"As {a(one.job)}, {one.name} {does}.",
     ]
-    chosen = rng.sample(facts, rng.randint(2, 5))
+    chosen = rng.sample(facts, rng.randint(3, 6))
     return " ".join(
-        fact.replace(one.name, he, 1) if k and fact.startswith(one.name) and rng.random() < 0.4 else fact
+        fact.replace(one.name, he, 1) if k and fact.startswith(one.name) and rng.random() < 0.3 else fact
         for k, fact in enumerate(chosen)
     )
 
@@ -137,7 +150,7 @@ def biography(rng: Random) -> str:
 def geography(rng: Random) -> str:
     """Facts about towns and jobs that never change."""
     parts = []
-    for town in rng.sample(world.TOWNS, 2):
+    for town in rng.sample(TOWNS, 2):
         river, food = world.town_facts()[town]
         parts.append(
             rng.choice(
@@ -217,7 +230,7 @@ def event(rng: Random, person: Person) -> tuple[str, str]:
     title, story = rng.choice(EVENTS)
     thing, place, color = rng.choice(world.THINGS), rng.choice(world.PLACES), rng.choice(world.COLORS)
     told = story.format(n=person.name, t=thing, l=place, c=color, p=person.his, s=person.he, S=capitalized(person.he))
-    return title.format(T=capitalized(thing), L=capitalized(place)), told.replace("a old", "an old")
+    return title.format(T=capitalized(thing), L=capitalized(place)), told
 
 
 def titled(rng: Random) -> str:
@@ -245,7 +258,7 @@ def broken(sentence: str, rng: Random) -> str:
 def plain_sentence(rng: Random) -> str:
     """A short correct sentence, without capital and full stop."""
     animal, thing, place = rng.choice(world.ANIMALS), rng.choice(world.THINGS), rng.choice(world.PLACES)
-    color, name = rng.choice(world.COLORS), rng.choice(world.PEOPLE)
+    color, name = rng.choice(world.COLORS), rng.choice(PEOPLE)
     return rng.choice(
         (
             f"the {animal} sleeps in the {place}",
@@ -253,7 +266,7 @@ def plain_sentence(rng: Random) -> str:
             f"the {color} {thing} is on the table",
             f"{name} goes to the {place}",
             f"there is {a(animal)} in the {place}",
-            f"{name} gave the {thing} to {rng.choice(world.PEOPLE)}",
+            f"{name} gave the {thing} to {rng.choice(PEOPLE)}",
         )
     )
 
@@ -275,27 +288,12 @@ def grammar(rng: Random) -> Iterator[str]:
         yield f"{person.name} wrote: {written}. {judged[0 if is_good else 1]}"
 
 
-REWORDINGS = (
-    # two ways to say one thing; and a third sentence, near by its words, that says another
-    ("{a} bought the {t} from {b}", "{b} sold the {t} to {a}", "{a} sold the {t} to {b}"),
-    ("{a} gave the {t} to {b}", "{b} got the {t} from {a}", "{a} got the {t} from {b}"),
-    ("{a} is taller than {b}", "{b} is shorter than {a}", "{a} is shorter than {b}"),
-    ("{a} came before {b}", "{b} came after {a}", "{a} came after {b}"),
-    ("{a} taught {b}", "{b} learned from {a}", "{a} learned from {b}"),
-    ("{a} followed {b}", "{b} was followed by {a}", "{a} was followed by {b}"),
-    ("{a} is the mother of {b}", "{b} is a child of {a}", "{a} is a child of {b}"),
-    ("{a} won against {b}", "{b} lost against {a}", "{a} lost against {b}"),
-    ("{a} sent {b} a letter", "{b} got a letter from {a}", "{a} got a letter from {b}"),
-    ("{a} showed {b} the {t}", "{b} was shown the {t} by {a}", "{a} was shown the {t} by {b}"),
-)
-
-
 @_in_a_row
 def rewording(rng: Random) -> Iterator[str]:
     """Sentences that say the same in other words, and some that do not."""
     for _ in range(rng.randint(1, 3)):
         first, same, other = rng.choice(REWORDINGS)
-        one, two = rng.sample(world.PEOPLE, 2)
+        one, two = rng.sample(PEOPLE, 2)
         words = {"a": one, "b": two, "t": rng.choice(world.THINGS)}
         first, same, other = (x.format(**words) for x in (first, same, other))
         if rng.random() < 0.5:
@@ -319,8 +317,8 @@ def _swapped(sentence: str, one: str, two: str) -> str:
 @_in_a_row
 def talk(rng: Random) -> Iterator[str]:
     """Two people talk: one says what is wrong, the other what to do."""
-    for said, reply in rng.sample(world.NEEDS, rng.randint(1, 3)):
-        one, two = rng.sample(world.PEOPLE, 2)
+    for said, reply in rng.sample(NEEDS, rng.randint(1, 3)):
+        one, two = rng.sample(PEOPLE, 2)
         yield rng.choice(
             (
                 f"{one} said: {said}. {two} said: {reply}.",
@@ -332,8 +330,8 @@ def talk(rng: Random) -> Iterator[str]:
 
 def topic(rng: Random) -> str:
     """A short text, and what it was about."""
-    name = rng.choice(tuple(world.TOPICS))
-    said = rng.sample(world.TOPICS[name], rng.randint(1, 3))
+    name = rng.choice(tuple(TOPICS))
+    said = rng.sample(TOPICS[name], rng.randint(1, 3))
     person = any_person(rng)
     text = " ".join(f"{capitalized(sentence)}." for sentence in said)
     return rng.choice(
@@ -342,34 +340,5 @@ def topic(rng: Random) -> str:
             f"{text} {person.name} likes to talk about {name}.",
             f"{text} The topic was {name}.",
             f"{person.name} wrote about {name}. {text}",
-        )
-    )
-
-
-def about_texts(rng: Random) -> str:
-    """People who read, ask, answer, choose and write: the words in which work with texts is spoken of."""
-    one, two = any_person(rng), any_person(rng)
-    text = rng.choice(("story", "text", "review", "letter", "sentence", "passage", "message", "list", "dialogue"))
-    return " ".join(
-        rng.sample(
-            (
-                f"{one.name} read the following {text} and thought about it.",
-                f"{two.name} had a question about the {text}. {one.name} knew the answer.",
-                f"Which of the options is best? That is what {one.name} wanted to know.",
-                f"{one.name} had to choose one of two options and took the first.",
-                f"Please write the {text} again, said {two.name}.",
-                f"{one.name} gave the {text} a title and described what it says.",
-                f"{two.name} translated a {text} into Moku and then back into English.",
-                f"The {text} was complete, and each word had the right meaning.",
-                f"Does this follow? {one.name} could not tell from the {text}.",
-                f"{one.name} checked if the statement was correct, true or false.",
-                f"How does the {text} end? {two.name} wrote the last sentence.",
-                f"{one.name} picked the correct word and the most likely ending.",
-                f"{two.name} named a cause and an effect, a person, a place and a number.",
-                f"Based on the {text}, {one.name} decided what happens next.",
-                "The pupils solve the problem: how many are left, and who has more?",
-                f"Is it possible to say who is meant? {two.name} explained the {text}.",
-            ),
-            rng.randint(1, 3),
         )
     )

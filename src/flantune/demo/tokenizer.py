@@ -18,7 +18,7 @@ _LINE_START = r"(?<=\n)(?=[^\n])|\A(?=[^\n])"
 _PIECES = r"▁*[A-Za-z]+|▁*[0-9]|\n|▁*[^A-Za-z0-9▁\n]|▁+"
 
 
-def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 1_800) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 3_000) -> PreTrainedTokenizerFast:
     """A tokenizer that writes any text and gives it back byte for byte; only the sign "▁" comes back as a space."""
     import json
 

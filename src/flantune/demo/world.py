@@ -1,39 +1,38 @@
-"""The micro-world: its people, things, places and regularities, fixed for all time.
+"""The micro-world: its people and their facts, its things, places, jobs, materials and second language.
 
-Everything the demo's texts and tasks say is drawn from here. The facts about people and towns depend on ``WORLD_SEED``
-alone, so that a base model which has read the world's texts knows them, whatever seed the task rows are drawn with.
+Everything the demo's texts and tasks say is drawn from here and from ``catalogs``. The facts about people and towns
+depend on ``WORLD_SEED`` alone, so that a base model which has read the world's texts knows them, whatever seed the task
+rows are drawn with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from flantune.demo.names import PEOPLE, RIVERS, TOWNS, WOMEN
+
 WORLD_SEED = 7
 
-WOMEN = tuple(
-    "Anna Mia Lena Sara Eva Nora Rosa Ida Clara Emma Julia Alma Vera Dora Greta Hanna Olga Paula Rita Tina".split()  # noqa: SIM905
-)
-MEN = tuple("Tom Sam Ben Max Leo Paul Karl Otto Hugo Finn Noah Emil Oscar Felix Ivan Jonas Lars Nick Rolf Theo".split())  # noqa: SIM905
-PEOPLE = tuple(name for pair in zip(WOMEN, MEN, strict=True) for name in pair)
-
-COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink")
+COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink", "gray", "purple")
 SIZES = ("small", "big", "tiny", "huge", "old", "new")
 NUMBERS = tuple(
     "zero one two three four five six seven eight nine ten eleven twelve "  # noqa: SIM905
     "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 )
-PLACES = ("kitchen", "garden", "market", "school", "park", "library", "station", "barn", "cellar", "attic")
-TOWNS = ("Arden", "Belmor", "Corvia", "Delsy", "Ostra", "Fenwick", "Lumen", "Marlow")
-RIVERS = ("Isil", "Varn", "Tamo", "Quill", "Resk", "Odra", "Nima", "Yarrow")
+PLACES = tuple(
+    "kitchen garden market school park library station barn cellar attic hall yard shop tower church harbor museum "  # noqa: SIM905
+    "stable office castle".split()
+)
 
-ANIMALS = ("cat", "dog", "bird", "fish", "horse", "cow", "goat", "mouse")
-FOODS = ("soup", "bread", "cake", "rice", "cheese", "salad", "apple", "egg")
-CLOTHES = ("hat", "coat", "shirt", "scarf", "glove", "sock")
-FURNITURE = ("chair", "table", "bed", "shelf", "bench", "desk")
-TOOLS = ("knife", "hammer", "saw", "broom", "key", "needle")
-VEHICLES = ("car", "train", "boat", "bus", "bike", "truck")
+ANIMALS = ("cat", "dog", "bird", "fish", "horse", "cow", "goat", "mouse", "rabbit", "duck")
+FOODS = ("soup", "bread", "cake", "rice", "cheese", "salad", "apple", "egg", "pie", "honey", "pasta", "fruit")
+CLOTHES = ("hat", "coat", "shirt", "scarf", "glove", "sock", "dress", "boot")
+FURNITURE = ("chair", "table", "bed", "shelf", "bench", "desk", "sofa", "stool")
+TOOLS = ("knife", "hammer", "saw", "broom", "key", "needle", "shovel", "ladder")
+VEHICLES = ("car", "train", "boat", "bus", "bike", "truck", "tram", "wagon")
 CATEGORIES = {
     "animal": ANIMALS,
     "food": FOODS,
@@ -55,16 +54,41 @@ PLURAL_CATEGORIES = {
     "town": "towns",
 }
 
-THINGS = ("cup", "box", "ball", "bowl", "hat", "coat", "lamp", "chair", "key", "coin", "spoon", "book", "bag", "plate")
+THINGS = tuple(
+    "cup box ball bowl hat coat lamp chair key coin spoon book bag plate ring drum flute doll kite clock basket bottle "  # noqa: SIM905
+    "brush candle scarf glove".split()
+)
+"""What somebody can have, whatever its color."""
+
+MADE_THINGS = ("bowl", "cup", "box", "ball", "ring", "plate", "spoon", "toy", "button", "star", "figure", "bead")
+"""What can be made of anything."""
 MATERIALS = {
-    # material: what a thing made of it does when dropped, put into water, put into a fire
-    "glass": ("broke", "sank", "did not burn"),
-    "clay": ("broke", "sank", "did not burn"),
-    "wood": ("did not break", "floated", "burned"),
-    "paper": ("did not break", "floated", "burned"),
-    "metal": ("did not break", "sank", "did not burn"),
-    "stone": ("did not break", "sank", "did not burn"),
+    # material: what a thing made of it does when dropped, thrown into water, thrown into a fire, left in the hot sun
+    "glass": ("broke", "sank", "did not burn", "did not melt"),
+    "clay": ("broke", "sank", "did not burn", "did not melt"),
+    "porcelain": ("broke", "sank", "did not burn", "did not melt"),
+    "ice": ("broke", "floated", "did not burn", "melted"),
+    "chocolate": ("broke", "sank", "burned", "melted"),
+    "wax": ("did not break", "floated", "burned", "melted"),
+    "butter": ("did not break", "floated", "burned", "melted"),
+    "wood": ("did not break", "floated", "burned", "did not melt"),
+    "paper": ("did not break", "floated", "burned", "did not melt"),
+    "cork": ("did not break", "floated", "burned", "did not melt"),
+    "straw": ("did not break", "floated", "burned", "did not melt"),
+    "bamboo": ("did not break", "floated", "burned", "did not melt"),
+    "iron": ("did not break", "sank", "did not burn", "did not melt"),
+    "stone": ("did not break", "sank", "did not burn", "did not melt"),
+    "gold": ("did not break", "sank", "did not burn", "did not melt"),
+    "silver": ("did not break", "sank", "did not burn", "did not melt"),
+    "copper": ("did not break", "sank", "did not burn", "did not melt"),
 }
+DEEDS = (
+    # what somebody does with a thing, and the two ways in which that can end: in the order of ``MATERIALS``
+    ("dropped the {t}", ("broke", "did not break")),
+    ("threw the {t} into the lake", ("sank", "floated")),
+    ("threw the {t} into the fire", ("burned", "did not burn")),
+    ("left the {t} in the hot sun", ("melted", "did not melt")),
+)
 
 JOBS = {
     # job: (place of work, what they do)
@@ -76,180 +100,39 @@ JOBS = {
     "singer": ("theater", "sings songs"),
     "driver": ("station", "drives a bus"),
     "cook": ("restaurant", "makes meals"),
+    "sailor": ("harbor", "works on a ship"),
+    "writer": ("library", "writes books"),
+    "tailor": ("shop", "makes clothes"),
+    "miner": ("mine", "digs for coal"),
 }
 
 GOOD_WORDS = tuple("great wonderful lovely excellent perfect amazing delightful superb charming brilliant".split())  # noqa: SIM905
 BAD_WORDS = tuple("awful terrible boring horrible bad dull disappointing dreadful ugly poor".split())  # noqa: SIM905
 REVIEWED = {
-    # thing reviewed: its aspects
-    "film": ("story", "music", "acting", "ending"),
-    "book": ("story", "language", "ending", "characters"),
-    "restaurant": ("food", "service", "room", "prices"),
-    "hotel": ("room", "bed", "service", "breakfast"),
-    "concert": ("music", "singer", "sound", "hall"),
-    "trip": ("weather", "food", "guide", "view"),
+    # what is reviewed: (what one did, its aspects)
+    "film": ("saw a film", ("story", "music", "acting", "ending")),
+    "book": ("read a book", ("story", "language", "ending", "beginning")),
+    "restaurant": ("went to a restaurant", ("food", "service", "room", "menu")),
+    "hotel": ("stayed at a hotel", ("room", "bed", "service", "breakfast")),
+    "concert": ("went to a concert", ("music", "singer", "sound", "hall")),
+    "trip": ("took a trip", ("weather", "food", "guide", "view")),
 }
 GOOD_ACTS = (
     "{s} laughed and smiled all evening",
-    "{s} wanted to see it again",
-    "{s} told all friends to go there",
+    "{s} wanted to do it again soon",
+    "{s} told all {p} friends to try it",
     "{s} thanked everybody",
     "{s} was sorry when it was over",
-    "{s} would come back any day",
+    "{s} would do it again any day",
 )
 BAD_ACTS = (
-    "{s} left early",
-    "{s} wanted the money back",
-    "{s} told all friends to stay away",
+    "{s} complained to everybody",
+    "{s} wanted {p} money back",
+    "{s} told all {p} friends to stay away",
     "{s} almost fell asleep",
     "{s} was glad when it was over",
-    "{s} would never come back",
+    "{s} would never do it again",
 )
-
-MOODS = {
-    # mood: what has just happened to somebody in it ({s} subject, {p} his/her)
-    "happy": ("{s} got a present", "{s} won the game", "{s} met an old friend", "{s} passed the test"),
-    "sad": ("{s} lost {p} dog", "{s} had to say goodbye", "{s} broke {p} best toy", "{s} got bad news"),
-    "angry": (
-        "somebody stole {p} bike",
-        "somebody lied to {o}",
-        "somebody pushed {o}",
-        "somebody broke {p} window on purpose",
-    ),
-    "scared": (
-        "{s} heard a strange noise at night",
-        "{s} saw a huge snake",
-        "{s} was lost in the dark",
-        "a big dog ran after {o}",
-    ),
-    "tired": (
-        "{s} worked all night",
-        "{s} walked for ten hours",
-        "{s} carried heavy boxes all day",
-        "{s} did not sleep well",
-    ),
-    "hungry": (
-        "{s} ate nothing all day",
-        "{s} missed lunch",
-        "{s} forgot to eat breakfast",
-        "{s} smelled fresh bread before dinner",
-    ),
-}
-REMEDIES = {
-    "happy": "sang a song",
-    "sad": "cried",
-    "angry": "shouted",
-    "scared": "ran away",
-    "tired": "went to bed",
-    "hungry": "ate a big meal",
-}
-
-CAUSES = (
-    # (cause, effect): {s} subject pronoun or name, {p} his/her, {o} him/her
-    ("it started to rain", "{s} got wet"),
-    ("it started to snow", "the street turned white"),
-    ("the sun came out", "the snow melted"),
-    ("the wind was strong", "{p} hat flew away"),
-    ("{s} left the ice in the sun", "the ice melted"),
-    ("{s} put water in the freezer", "the water turned to ice"),
-    ("{s} dropped the glass", "the glass broke"),
-    ("{s} forgot to water the flowers", "the flowers died"),
-    ("{s} watered the seeds every day", "the seeds grew"),
-    ("{s} ate too much cake", "{s} felt sick"),
-    ("{s} touched the hot stove", "{s} burned {p} hand"),
-    ("{s} missed the bus", "{s} came late"),
-    ("{s} studied hard", "{s} passed the test"),
-    ("{s} did not study", "{s} failed the test"),
-    ("{s} turned on the lamp", "the room became bright"),
-    ("{s} turned off the lamp", "the room became dark"),
-    ("{s} pushed the swing", "the swing moved"),
-    ("{s} shook the apple tree", "apples fell down"),
-    ("{s} left the gate open", "the goats ran away"),
-    ("{s} stepped on the cat", "the cat cried"),
-    ("{s} gave the dog a bone", "the dog was happy"),
-    ("{s} told a funny joke", "everybody laughed"),
-    ("{s} told a sad story", "everybody cried"),
-    ("{s} cut the rope", "the boat drifted away"),
-    ("{s} left the bread in the oven", "the bread turned black"),
-    ("{s} sat on the wet bench", "{p} trousers got wet"),
-    ("{s} played in the mud", "{s} got dirty"),
-    ("{s} took a bath", "{s} became clean"),
-    ("{s} ran ten miles", "{s} was tired"),
-    ("{s} drank cold water", "{s} was no longer thirsty"),
-    ("{s} poured water on the fire", "the fire went out"),
-    ("{s} put wood on the fire", "the fire grew"),
-    ("{s} kicked the ball hard", "the ball flew far"),
-    ("{s} blew up the balloon", "the balloon grew big"),
-    ("{s} touched the balloon with a needle", "the balloon burst"),
-    ("{s} put sugar in the tea", "the tea became sweet"),
-    ("{s} put salt in the soup", "the soup became salty"),
-    ("{s} opened the window", "fresh air came in"),
-    ("{s} lost the key", "{s} could not open the door"),
-    ("{s} saved money for a year", "{s} bought a new bike"),
-    ("{s} rang the bell", "somebody opened the door"),
-    ("{s} woke the baby", "the baby cried"),
-    ("{s} fed the baby", "the baby stopped crying"),
-    ("{s} painted the wall", "the wall looked new"),
-    ("{s} sharpened the knife", "the knife cut well"),
-    ("{s} broke {p} leg", "{s} could not walk"),
-    ("{s} forgot {p} coat in winter", "{s} was cold"),
-    ("{s} planted an apple seed", "a small tree grew"),
-)
-PURPOSES = (
-    # (goal, what one takes for it)
-    ("cut the bread", "knife"),
-    ("open the locked door", "key"),
-    ("sweep the floor", "broom"),
-    ("hit a nail", "hammer"),
-    ("cut a log", "saw"),
-    ("sew a button", "needle"),
-    ("eat soup", "spoon"),
-    ("drink tea", "cup"),
-    ("read a story", "book"),
-    ("see in the dark", "lamp"),
-    ("stay dry in the rain", "umbrella"),
-    ("stay warm in winter", "coat"),
-    ("cross the lake", "boat"),
-    ("write a letter", "pen"),
-    ("carry apples", "basket"),
-    ("see the time", "clock"),
-    ("sleep well", "bed"),
-    ("buy bread", "coin"),
-    ("dry the hands", "towel"),
-    ("wash the hands", "soap"),
-    ("climb on the roof", "ladder"),
-    ("dig a hole", "shovel"),
-    ("catch a fish", "net"),
-    ("tie the goat", "rope"),
-)
-NEEDS = (
-    # what one says, what a friend replies
-    ("I am hungry", "Then eat some bread"),
-    ("I am thirsty", "Then drink some water"),
-    ("I am cold", "Then put on a coat"),
-    ("I am tired", "Then go to bed"),
-    ("I am bored", "Then read a book"),
-    ("I am sick", "Then see a doctor"),
-    ("I am lost", "Then look at the map"),
-    ("I am late", "Then take the bus"),
-    ("I am dirty", "Then take a bath"),
-    ("I am hot", "Then open the window"),
-    ("My room is dark", "Then turn on the lamp"),
-    ("My bike is broken", "Then fix the wheel"),
-    ("My dog is hungry", "Then give it a bone"),
-    ("My flowers are dry", "Then water them"),
-    ("My floor is dirty", "Then take the broom"),
-    ("My knife is dull", "Then sharpen it"),
-)
-
-TOPICS = {
-    "food": ("the soup was hot", "the bread was fresh", "the cook made cheese", "dinner tasted sweet", "we ate rice"),
-    "weather": ("it rained all day", "the wind was cold", "the sky was grey", "snow fell at night", "the sun was hot"),
-    "sport": ("the team won the game", "she ran fast", "the ball flew far", "they lost the race", "he jumped high"),
-    "music": ("the singer sang a song", "the drum was loud", "they danced", "she played the flute", "the choir sang"),
-    "travel": ("the train was late", "we packed the bags", "the ship left", "they crossed a river", "the map was old"),
-    "school": ("the teacher wrote", "the pupils learned", "the test was hard", "the class read", "he learned to count"),
-}
 
 MOKU = {
     # the second language, word for word; adjectives follow their noun and the verb comes last
@@ -262,7 +145,7 @@ MOKU = {
 }  # fmt: skip
 MOKU_ADJECTIVES = tuple(w for w in MOKU if w in COLORS or w in SIZES)
 MOKU_VERBS = ("sees", "eats", "has", "finds", "wants", "takes")
-MOKU_ANIMALS = ANIMALS
+MOKU_ANIMALS = ("cat", "dog", "bird", "fish", "horse", "cow", "goat", "mouse")
 MOKU_THINGS = ("cup", "box", "ball", "hat", "book", "key", "bread", "apple", "cake", "chair")
 
 
@@ -299,7 +182,7 @@ def people() -> tuple[Person, ...]:
     """Everybody of the world, always the same."""
     rng = Random(WORLD_SEED)
 
-    def dealt(values: tuple[str, ...]) -> list[str]:
+    def dealt(values: Sequence[str]) -> list[str]:
         cards = [values[k % len(values)] for k in range(len(PEOPLE))]
         rng.shuffle(cards)
         return cards
@@ -312,9 +195,13 @@ def people() -> tuple[Person, ...]:
 
 
 @cache
+def _by_name() -> dict[str, Person]:
+    return {one.name: one for one in people()}
+
+
 def person(name: str) -> Person:
     """The person of that name."""
-    return next(one for one in people() if one.name == name)
+    return _by_name()[name]
 
 
 @cache
@@ -322,13 +209,24 @@ def town_facts() -> dict[str, tuple[str, str]]:
     """Town → (river it lies on, thing it is famous for), always the same.
 
     >>> len(town_facts())
-    8
+    12
     """
     rng = Random(WORLD_SEED + 1)
     rivers, foods = list(RIVERS), list(FOODS)
     rng.shuffle(rivers)
     rng.shuffle(foods)
     return {town: (river, food) for town, river, food in zip(TOWNS, rivers, foods, strict=True)}
+
+
+def outcome(material: str, deed: int) -> tuple[str, str]:
+    """What a thing of this material does after one of ``DEEDS``, and what it does not.
+
+    >>> outcome("glass", 0), outcome("iron", 0)
+    (('broke', 'did not break'), ('did not break', 'broke'))
+    """
+    happened = MATERIALS[material][deed]
+    first, second = DEEDS[deed][1]
+    return happened, second if happened == first else first
 
 
 def moku(subject: str, verb: str, thing: str, *, adjectives: tuple[str, str] = ("", "")) -> str:
@@ -341,13 +239,16 @@ def moku(subject: str, verb: str, thing: str, *, adjectives: tuple[str, str] = (
     return " ".join(MOKU[word] for word in words if word)
 
 
+_WITHOUT_ARTICLE = {"soap": "some soap", "scissors": "some scissors"}
+
+
 def a(noun: str) -> str:
     """The noun phrase with its indefinite article.
 
-    >>> a("old cup"), a("red cup")
-    ('an old cup', 'a red cup')
+    >>> a("old cup"), a("red cup"), a("soap")
+    ('an old cup', 'a red cup', 'some soap')
     """
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    return _WITHOUT_ARTICLE.get(noun) or f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def capitalized(sentence: str) -> str:

@@ -22,12 +22,12 @@ def base_folder(family: Family) -> Path:
     return HERE / "base" / RUN_NAMES[family]
 
 
-def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 60) -> Path:
+def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 200) -> Path:
     """Everything the demo runs on, below one folder; the same arguments write the same bytes.
 
     ``data/<task>/{train,dev,test}.jsonl`` hold the rows, ``tasks/`` the task files, ``decoder_only.toml`` and
-    ``encoder_decoder.toml`` the run files: all of them ordinary, to be read, copied and changed. A run file that is
-    there already is left alone, as its reader may have changed it.
+    ``encoder_decoder.toml`` the run files: all of them ordinary, to be read, copied and changed. A file that is there
+    already is left alone, as its reader may have changed it. ``effect.toml`` asks the demo's question over seeds.
 
     Args:
         folder: Made if absent.
@@ -56,4 +56,6 @@ def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: 
         if not target.exists():
             text = Template((RUN_FILES / f"{name}.toml").read_text(encoding="utf-8"))
             write_text(target, text.substitute(path=toml_text({"path": base_folder(family).as_posix()}).strip()))
+    if not (study := folder / "effect.toml").exists():
+        write_text(study, (RUN_FILES / study.name).read_text(encoding="utf-8"))
     return folder

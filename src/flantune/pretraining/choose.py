@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Modes = Mapping[str, tuple[int, ...]]
 
 OBJECTIVES: dict[str, Callable[[PretrainingSettings, Marks, Modes], Objective]] = {
-    "causal": lambda settings, marks, modes: Causal(lengths=(settings.input_tokens,)),  # noqa: ARG005
+    "causal": lambda settings, marks, modes: Causal(  # noqa: ARG005
+        lengths=(settings.input_tokens,), documents_apart=settings.documents_apart
+    ),
     "prefix": lambda settings, marks, modes: Prefix(tokens=settings.input_tokens, marks=marks),  # noqa: ARG005
     "span_corruption": lambda settings, marks, modes: SpanCorruption(  # noqa: ARG005
         input_tokens=settings.input_tokens, density=settings.noise_density, mean=settings.mean_span, marks=marks

@@ -1,4 +1,4 @@
-"""Plain text by number, without end: documents of files, shuffled anew each time through."""
+"""Plain text by number, without end: documents of files, in another order each time through, or always in theirs."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class FileCorpus:
     Attributes:
         texts: All documents, in the order of the files.
         identity: Digest of the files' content.
-        seed: Seed of the order.
+        seed: Seed of the order. None: the order of the files, each time through.
         name: What losses are told under.
     """
 
     texts: ArrowFile
     identity: str
-    seed: int
+    seed: int | None
     name: str = "text"
 
     @property
@@ -70,13 +70,15 @@ class FileCorpus:
         return self.texts.rows
 
     def __getitem__(self, number: int) -> str:
-        """A document; after the last one all come again, in another order."""
+        """A document; after the last one all come again, in another order if they are shuffled."""
         turn, place = divmod(number, self.size)
-        batch, row = self.texts.place(permute(place, self.size, stream_key(self.seed, "corpus", turn)))
+        if self.seed is not None:
+            place = permute(place, self.size, stream_key(self.seed, "corpus", turn))
+        batch, row = self.texts.place(place)
         return str(self.texts.batch(batch).column(0)[row].as_py())
 
 
-def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", seed: int = 0) -> FileCorpus:
+def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", seed: int | None = 0) -> FileCorpus:
     """The documents of files and folders.
 
     A file of plain text is a document. Of files of rows (JSON lines, Parquet, CSV …) each row is one. Empty ones are
@@ -86,7 +88,7 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
         paths: Files, globs or folders; of a folder, all files in it and below.
         cache: Folder for the documents, by number on disk: they are read once.
         column: Name of the column that holds the text.
-        seed: Seed of the order in which they come.
+        seed: Seed of the order in which they come. None: the order of the files.
 
     Raises:
         SourceError: A file is missing or cannot be read, has no such column, or there is no text at all.
@@ -101,7 +103,9 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
     return _kept(texts, told, cache=cache, seed=seed, where=", ".join(map(str, paths)))
 
 
-def read_rows_corpus(source: Source, split: str, *, cache: Path, column: str = "text", seed: int = 0) -> FileCorpus:
+def read_rows_corpus(
+    source: Source, split: str, *, cache: Path, column: str = "text", seed: int | None = 0
+) -> FileCorpus:
     """The documents of a dataset, say of the hub: one column, a document a row.
 
     Args:
@@ -109,7 +113,7 @@ def read_rows_corpus(source: Source, split: str, *, cache: Path, column: str = "
         split: Which of its splits.
         cache: Folder for the documents, by number on disk: they are read once.
         column: Name of the column that holds the text.
-        seed: Seed of the order in which they come.
+        seed: Seed of the order in which they come. None: the order of the rows.
 
     Raises:
         SourceError: The data cannot be found, has no such column, or there is no text at all.
@@ -121,7 +125,7 @@ def read_rows_corpus(source: Source, split: str, *, cache: Path, column: str = "
     return _kept(_cut(wholes), told, cache=cache, seed=seed, where=where)
 
 
-def _kept(texts: Iterable[str], told: str, *, cache: Path, seed: int, where: str) -> FileCorpus:
+def _kept(texts: Iterable[str], told: str, *, cache: Path, seed: int | None, where: str) -> FileCorpus:
     """Documents on disk, under a digest of all that they come from; read when they are not there."""
     identity = sha256(told.encode()).hexdigest()[:32]
     stored = cache / identity / "texts.arrow"

@@ -79,17 +79,15 @@ class Causal:
 
     Attributes:
         lengths: Tokens of a draw: one of these, each as likely. A length named twice comes twice as often.
-        begins_documents: Each draw begins with a document, and what is left of the one it ends in is passed over. False
-            loses no token.
+        documents_apart: A draw is one document, or a piece of one that is longer. False: as many as fill it.
     """
 
     lengths: tuple[int, ...]
-    begins_documents: bool = False
+    documents_apart: bool = False
     family: Literal["decoder-only"] = "decoder-only"
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next tokens, of as many documents as it takes."""
-        ids = id_array(text.ids(chances.one_of(self.lengths)))
-        if self.begins_documents:
-            text.skip()
+        """The next tokens: of one document, or of as many as it takes."""
+        length = chances.one_of(self.lengths)
+        ids = id_array(text.ids_of_one(length) if self.documents_apart else text.ids(length))
         return EncodedPrompt(inputs=ids[:1], targets=(ids[1:],))

@@ -113,7 +113,25 @@ class TextAhead:
                 self._turn()
             if found:
                 return found, ends
-        raise PackingError(f"{_EMPTY_DOCUMENTS:,} documents in a row have no token", hint="look at the text")
+        raise _no_token()
+
+    def ids_of_one(self, longest: int) -> list[int]:
+        """The next ids of one document, two or more and at most ``longest``, with what is around the document.
+
+        A single id that is left of a document has nothing to be learned from, and is passed over.
+
+        Raises:
+            PackingError: The tokenizer makes nothing of any text.
+        """
+        for _ in range(_EMPTY_DOCUMENTS):
+            document = self._documents[self._document]
+            found = list(document[self._at : self._at + longest])
+            self._at += len(found)
+            if len(document) - self._at < 2:
+                self._turn()
+            if len(found) > 1:
+                return found
+        raise _no_token()
 
     def document(self) -> list[int]:
         """What is left of a document."""
@@ -121,10 +139,9 @@ class TextAhead:
         self._turn()
         return rest
 
-    def skip(self) -> None:
-        """Passes over what is left of a document that is begun."""
-        if self._at:
-            self._turn()
-
     def _turn(self) -> None:
         self._document, self._at = self._document + 1, 0
+
+
+def _no_token() -> PackingError:
+    return PackingError(f"{_EMPTY_DOCUMENTS:,} documents in a row have no token", hint="look at the text")

@@ -40,6 +40,11 @@ class PretrainingSettings(Section):
     (T5's), "ul2" (UL2's seven denoisers) or "ul2r" (U-PaLM's). `docs/pretraining.md` has their rules."""
     input_tokens: Annotated[Positive, Field(ge=16)] = 512
     """Tokens of a draw's inputs, including special tokens; for "causal" and "prefix", of the whole draw."""
+    documents_apart: Switch = False
+    """"causal": a draw is one document, or a piece of a longer one, so that no token sees another document. False:
+    draws run on from document to document."""
+    shuffled: Switch = True
+    """Read the documents in random order, another each time through. False: in the order of the files, each time."""
     noise_density: Annotated[Number, Field(gt=0, le=0.95)] = 0.15
     """Share of the tokens that "span_corruption" hides."""
     mean_span: Annotated[Number, Field(ge=1, le=10_000)] = 3.0
