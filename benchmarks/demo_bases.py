@@ -1,8 +1,9 @@
 """Makes both base models of the demo from nothing: ``python -m benchmarks.demo_bases OUT [--ship]``.
 
-Text, untrained models, ``flantune pretrain`` of both families side by side with a thread each, and the probes. Repeat
-the command to resume. ``OUT/skills.json`` gets what the models have learned and which clusters of the demo rest on
-skills that they lack; with ``--ship`` both models become those that the package carries.
+Text, untrained models, ``flantune pretrain`` of both families side by side with a thread each, first on the world's
+text and then on questions about it, and the probes. Repeat the command to resume. ``OUT/skills.json`` gets what the
+models have learned and which clusters of the demo rest on skills that they lack; with ``--ship`` both models become
+those that the package carries.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from flantune.demo.write import RUN_NAMES, base_folder
 
 FLANTUNE = (sys.executable, "-m", "flantune")
 DOCUMENTS = 300_000
+STAGES = {"pretrain": "base", "questions": "asked"}
+"""Run files of both stages → the folder of their runs. The second stage starts from the first one's models."""
 
 
 def main() -> int:
@@ -31,35 +34,26 @@ def main() -> int:
     if not (options.out / "start").exists():
         run("demo", "text", str(options.out), "--documents", str(options.documents))
     changed = [word for override in options.overrides for word in ("--set", override)]
-    learning = [
-        subprocess.Popen(
-            [
-                *FLANTUNE,
-                "pretrain",
-                str(options.out / f"pretrain_{name}.toml"),
-                "--out",
-                str(base(options.out, name)),
-                *changed,
-            ]
-        )
-        for name in RUN_NAMES.values()
-    ]
-    if any([one.wait() for one in learning]):  # noqa: C419 - wait for both, also where the first one failed
-        return 1
-    found = {name: probed(base(options.out, name) / "model", options.items) for name in RUN_NAMES.values()}
+    for stage in STAGES:
+        learning = [
+            subprocess.Popen(
+                [*FLANTUNE, "pretrain", str(options.out / f"{stage}_{name}.toml"), "--out", str(folder), *changed]
+            )
+            for name in RUN_NAMES.values()
+            for folder in [options.out / STAGES[stage] / name]
+        ]
+        if any([one.wait() for one in learning]):  # noqa: C419 - wait for both, also where the first one failed
+            return 1
+    models = {family: options.out / STAGES["questions"] / name / "model" for family, name in RUN_NAMES.items()}
+    found = {RUN_NAMES[family]: probed(model, options.items) for family, model in models.items()}
     (options.out / "skills.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    for family, name in RUN_NAMES.items():
-        print(f"\n### {family}\n\n{table(found[name])}")
+    for family, model in models.items():
+        print(f"\n### {family}\n\n{table(found[RUN_NAMES[family]])}")
         if options.ship:
             from flantune.demo.start import ship
 
-            ship(base(options.out, name) / "model", base_folder(family))
+            ship(model, base_folder(family))
     return 0
-
-
-def base(out: Path, name: str) -> Path:
-    """The run folder of a family."""
-    return out / "base" / name
 
 
 def run(*words: str) -> str:

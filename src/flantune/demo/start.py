@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import LlamaConfig, T5Config
 
-from flantune.demo.text import DemoText
+from flantune.demo.text import DemoText, asked_text
 from flantune.demo.text_scenes import words_twice
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.demo.write import RUN_FILES, RUN_NAMES
@@ -33,6 +33,8 @@ FILE_DOCUMENTS = 20_000
 OF_WORDS = 12
 """For so many documents there is one of words told twice. These come first: once a model can repeat, it learns to look
 up in a scene what is asked of it. Without them it had learned neither after four million tokens."""
+ASKED_IN_PERCENT = 32
+"""Documents of the second text, for a hundred of the first."""
 TOKENIZER_DOCUMENTS = 30_000
 MAX_POSITIONS = 1_024
 CARD = "An untrained model: the starting point of a base model of flantune's demo.\n"
@@ -41,13 +43,16 @@ CARD = "An untrained model: the starting point of a base model of flantune's dem
 def write_start(folder: Path, *, documents: int, seed: int = 0) -> Path:
     """All that the two base models are pretrained from, below one folder; the same arguments write the same bytes.
 
-    ``text/*.jsonl`` holds the documents, rows of words told twice before the others. ``start/`` holds the untrained
-    models with their tokenizer; ``pretrain_decoder_only.toml`` and ``pretrain_encoder_decoder.toml`` are run files for
-    ``flantune pretrain``. A run file that is there already is left alone, as its reader may have changed it.
+    ``text/*.jsonl`` holds the documents, rows of words told twice before the others. ``questions/*.jsonl`` holds what
+    is read after them: questions about the same world with their answers, between more documents of the first kind.
+    ``start/`` holds the untrained models with their tokenizer. ``pretrain_decoder_only.toml`` and
+    ``pretrain_encoder_decoder.toml`` are run files for ``flantune pretrain``, and so are
+    ``questions_decoder_only.toml`` and ``questions_encoder_decoder.toml`` for the second text. A run file that is there
+    already is left alone, as its reader may have changed it.
 
     Args:
         folder: Made if absent.
-        documents: How many there are, besides the rows of words.
+        documents: How many there are in the first text, besides the rows of words.
         seed: Seed of the text and of the weights. The world and its facts never change.
 
     Raises:
@@ -59,12 +64,16 @@ def write_start(folder: Path, *, documents: int, seed: int = 0) -> Path:
     for at, first in enumerate(range(0, documents, FILE_DOCUMENTS), start=1):
         numbers = range(first, min(first + FILE_DOCUMENTS, documents))
         _write_texts(folder / f"text/{at:03}.jsonl", (text[number] for number in numbers))
+    count = documents * ASKED_IN_PERCENT // 100
+    for at, first in enumerate(range(0, count, FILE_DOCUMENTS)):
+        numbers = range(first, min(first + FILE_DOCUMENTS, count))
+        _write_texts(folder / f"questions/{at:03}.jsonl", (asked_text(number, seed=seed) for number in numbers))
     tokenizer = train_tokenizer(text[number] for number in range(min(documents, TOKENIZER_DOCUMENTS)))
     for family, name in RUN_NAMES.items():
         save_model(untrained(family, tokenizer, seed=seed), folder / "start" / name, card=CARD)
-        target = folder / f"pretrain_{name}.toml"
-        if not target.exists():
-            write_text(target, (RUN_FILES / target.name).read_text(encoding="utf-8"))
+        for target in (folder / f"pretrain_{name}.toml", folder / f"questions_{name}.toml"):
+            if not target.exists():
+                write_text(target, (RUN_FILES / target.name).read_text(encoding="utf-8"))
     return folder
 
 

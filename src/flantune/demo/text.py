@@ -11,6 +11,7 @@ from flantune.demo import text_life as life
 from flantune.demo import text_scenes as scenes
 from flantune.demo import text_tales as tales
 from flantune.demo.text_about import about_texts
+from flantune.demo.text_quiz import quiz
 
 Writer = Callable[[Random], str]
 
@@ -66,3 +67,12 @@ class DemoText:
         rng = Random(f"{self.seed}/{number}")
         write: Writer = rng.choices(*zip(*SHARES, strict=True))[0]
         return write(rng)
+
+
+def asked_text(number: int, *, seed: int = 0) -> str:
+    """The k-th document of the second text: a question with its answer, or, two times of five, a text as in the first.
+
+    The questions do not depend on the seed.
+    """
+    rng = Random(f"q/{number}")
+    return quiz(rng) if rng.random() < 0.6 else DemoText(seed=seed + 5)[number]
