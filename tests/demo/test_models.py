@@ -91,6 +91,9 @@ def test_a_base_model_is_pretrained_by_the_command_that_pretrains_any(
     assert lm.family == family
     lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2] and all(0 < line["loss"] < 20 for line in lines)
+    file = load_run_file(start / f"questions_{RUN_NAMES[family]}.toml", overrides=[*SMALL, f"model.path={model}"])
+    assert file.config.pretraining is not None and file.config.pretraining.files[0].endswith("questions/*.jsonl")
+    assert load_model(pretrain(file, out=tmp_path / "asked").model).family == family
     found = measure(lm, count=4, skills=("recall", "facts"))
     assert [one.name for one in found] == ["recall", "facts"] and found[1].chance == 0.25
 

@@ -72,7 +72,8 @@ def command(
 def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
     """Write into FOLDER what the demo's base models are pretrained from.
 
-    That is the world's text, two untrained models with their tokenizer, and two run files for `flantune pretrain`.
+    That is the world's text, two untrained models with their tokenizer, and run files for `flantune pretrain`: two for
+    the text, two for the questions that are read after it.
     """
     import json
 
@@ -90,11 +91,12 @@ def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
     click.echo(f"text:  {folder / 'text'}")
     for name, file in run_files.items():
         click.echo(f"next:  flantune pretrain {file} --out {folder / 'base' / name}")
+        click.echo(f"then:  flantune pretrain {folder / f'questions_{name}.toml'} --out {folder / 'asked' / name}")
 
 
 @command.command(
     short_help="Say which skills a base model of the demo has.",
-    epilog="Example: flantune demo probe pretraining/base/decoder_only/model",
+    epilog="Example: flantune demo probe pretraining/asked/decoder_only/model",
 )
 @click.argument("model", type=options.OLD_FOLDER)
 @click.option("--items", type=click.IntRange(1), default=200, show_default=True, help="Items a skill.")
