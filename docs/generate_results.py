@@ -1,7 +1,8 @@
 """Writes the tables of docs/results/*.md from the outcomes of studies, stored in the folder of the same name.
 
 ``python docs/generate_results.py demo STUDY_FOLDER...`` copies outcomes and figures from folders of studies to
-docs/results/demo, and rewrites the page; without folders it only rewrites the page.
+docs/results/demo, and rewrites the page; without folders it only rewrites the page. ``NAME=STUDY_FOLDER`` stores a
+study under another name, where two have the same.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _DIGITS = 5
 _WIDTH = 120
 
 
-def take_over(study: Path, into: Path) -> None:
+def take_over(study: Path, into: Path, *, name: str = "") -> None:
     """Copies what is kept of a study: its outcome, with numbers rounded to five decimals, and its figure."""
     outcome = json.loads((study / "outcome.json").read_text(encoding="utf-8"))
-    name = outcome["name"]
+    name = name or outcome["name"]
     text = json.dumps(_rounded(outcome), ensure_ascii=False, separators=(",", ":"))
     (into / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     shutil.copy(study / "figures/study.svg", into / f"{name}-study.svg")
@@ -158,7 +159,9 @@ def _rounded(value: Any) -> Any:
 
 if __name__ == "__main__":
     NAME, *STUDIES = sys.argv[1:]
+    (RESULTS / NAME).mkdir(exist_ok=True)
     for STUDY in STUDIES:
-        take_over(Path(STUDY), RESULTS / NAME)
+        CALLED, _, FOLDER = STUDY.rpartition("=")
+        take_over(Path(FOLDER), RESULTS / NAME, name=CALLED)
     PAGE = RESULTS / f"{NAME}.md"
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), RESULTS / NAME), encoding="utf-8")
