@@ -98,7 +98,7 @@ def test_a_base_model_is_pretrained_by_the_command_that_pretrains_any(
     assert [one.name for one in found] == ["recall", "facts"] and found[1].chance == 0.25
 
 
-def test_draws_of_the_decoder_begin_with_documents(start: Path, tokenizer) -> None:
+def test_draws_of_the_decoder_are_documents(start: Path, tokenizer) -> None:
     file = load_run_file(start / "pretrain_decoder_only.toml").config
     assert file.pretraining is not None
     objective = choose_objective(file.pretraining, tokenizer, "decoder-only", row_tokens=256)
@@ -107,7 +107,7 @@ def test_draws_of_the_decoder_begin_with_documents(start: Path, tokenizer) -> No
         number = one.row
         ids = [*one.prompt.inputs.tolist(), *one.prompt.targets[0].tolist()]
         begun = tokenizer(TEXT[number], add_special_tokens=False)["input_ids"]
-        assert len(ids) == 256 and ids[: len(begun) + 1] == [*begun, tokenizer.eos_token_id][:256]
+        assert ids == [*begun, tokenizer.eos_token_id][:256]
 
 
 def test_a_changed_run_file_is_left_alone(tmp_path: Path) -> None:
