@@ -16,7 +16,6 @@ from flantune.demo.start import untrained, write_start
 from flantune.demo.text import DemoText
 from flantune.demo.tokenizer import train_tokenizer
 from flantune.demo.write import RUN_NAMES, TASK_FILES, base_folder
-from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model
 from flantune.pretraining.choose import choose_objective
 from flantune.pretraining.objectives import Causal
@@ -147,21 +146,15 @@ def test_skills_that_are_lacking_name_their_clusters() -> None:
     assert not lacking([replace(one, right=0.95) for one in skills])
 
 
-def shipped(family: Family) -> LanguageModel:
-    """The base model, if it has read the text of the world as it is now."""
-    lm = load_model(ModelSettings(path=str(base_folder(family)), device="cpu"))
-    if len(lm.tokenizer(" Quorra", add_special_tokens=False)["input_ids"]) > 1:
-        pytest.skip("the shipped base model is of an earlier world: docs/demo-study.md says how to make a new one")
-    return lm
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_shipped_base_models_have_the_skills(family: Family) -> None:
     """Whatever is not named as lacking in docs/demo-study.md is clearly above chance."""
     needed = tuple(dict.fromkeys(name for names in NEEDED.values() for name in names))
     said = PAGE.read_text(encoding="utf-8")
-    skills = measure(shipped(family), count=60, skills=needed)
-    assert {one.name for one in skills if not one.is_there and f"{family}: {one.name} is lacking" not in said} == set()
+    lm = load_model(ModelSettings(path=str(base_folder(family)), device="cpu"))
+    expected = [name for name in needed if f"{family}: {name} is lacking" not in said]
+    faint = [one.name for one in measure(lm, count=60, skills=expected) if not one.is_there]
+    assert not faint or all(one.is_there for one in measure(lm, count=200, skills=faint))
 
 
 def test_the_shipped_base_models_are_small() -> None:
