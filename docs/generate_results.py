@@ -88,7 +88,11 @@ def cluster_lines(name: str, folder: Path) -> Iterator[str]:
     outcome = _outcome(name, folder)
     yield "| arm | cluster | base | tuned | change | 95% | q | detectable | discrimination | 95% | calibrated | 95% |"
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    told: list[object] = []
     for arm in outcome.arms:
+        if arm.clusters in told:  # the same models once more, compared with others
+            continue
+        told.append(arm.clusters)
         found = {(one.cluster, one.measure): one for one in arm.clusters}
         for cluster in dict.fromkeys(one.cluster for one in arm.clusters):
             raw = found[cluster, "raw"]
