@@ -118,7 +118,7 @@ def test_a_changed_run_file_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_commands_write_the_text_and_say_the_skills(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["demo", "text", str(tmp_path), "--documents", "60"], catch_exceptions=False)
-    assert said.exit_code == 0 and f"flantune pretrain {tmp_path / 'pretrain_decoder_only.toml'}" in said.stdout
+    assert said.exit_code == 0 and f"flantune pretrain {tmp_path / 'pretrain_decoder_only.toml'}" in said.stderr
     arguments = ["demo", "probe", str(tmp_path / "start/decoder_only"), "--items", "2"]
     table = CliRunner().invoke(cli, arguments, catch_exceptions=False).stdout
     assert "not above chance" in table and "closed-book qa: rests on facts, which this model lacks" in table

@@ -165,7 +165,7 @@ def test_scale_has_each_model_tuned_and_as_it_was(demo: RunFile) -> None:
         ("not tuned", "base", "encoder_decoder"),
     ]
     assert study.baseline == "" and study.x_scale == "log"
-    assert [arm.x for arm in study.arms[:2]] == [1_235_328, 1_576_576]
+    assert [arm.x for arm in study.arms[:2]] == [1_388_928, 1_959_936]
     assert len({training_identity(arm_file(demo, arm).config) for arm in study.arms}) == 2
     with pytest.raises(ConfigError, match="two models at least"):
         study_of("scale", demo)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import tell_next
 
 _FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_decoder.toml"}
 
@@ -90,8 +91,8 @@ def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
         return
     click.echo(f"text:  {folder / 'text'}")
     for name, file in run_files.items():
-        click.echo(f"next:  flantune pretrain {file} --out {folder / 'base' / name}")
-        click.echo(f"then:  flantune pretrain {folder / f'questions_{name}.toml'} --out {folder / 'asked' / name}")
+        tell_next("flantune", "pretrain", file, "--out", folder / "base" / name)
+        tell_next("flantune", "pretrain", folder / f"questions_{name}.toml", "--out", folder / "asked" / name)
 
 
 @command.command(
