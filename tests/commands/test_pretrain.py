@@ -175,6 +175,7 @@ def test_rows_of_a_mirrored_data_set_are_text(place, tmp_path):
         (["model.attention=prefix"], "has no inputs that could see each other"),
         ([*SPANS, "model.attention=prefix"], "is for decoder-only models"),
         (["pretraining.files=[]"], "needs text from one place"),
+        (["pretraining.documents_apart=true", "pretraining.objective=prefix"], "is for the objective"),
         (["pretraining.noise_density=1.5"], "noise_density"),
         (["pretraining.objective=cuasal"], "objective"),
     ],

@@ -60,4 +60,6 @@ class PretrainingSettings(Section):
     def _reads_one_text(self) -> PretrainingSettings:
         if bool(self.files) == (self.hub is not None):
             raise ValueError('needs text from one place: set files = ["my_texts"], or a table [pretraining.hub]')
+        if self.documents_apart and self.objective != "causal":
+            raise ValueError(f'documents_apart is for the objective "causal", not for "{self.objective}": take it out')
         return self
