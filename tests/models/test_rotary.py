@@ -77,7 +77,7 @@ def test_any_number_of_threads_gives_the_same_bits(program, dtype, monkeypatch):
     lines, angles = made_up(tokens=300, width=32)
     towards, found = torch.randn(1, 6, 300, 32).to(dtype), []
     for threads in (1, 3):
-        monkeypatch.setattr(operations, "_threads", lambda _, threads=threads: threads)
+        monkeypatch.setattr(operations, "threads_for", lambda _, threads=threads: threads)
         found.append(values(together(rotate, angles, dtype), [line.to(dtype) for line in lines], towards))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 

@@ -88,7 +88,7 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, monkeypatch):
     x, up, towards = (torch.randn(700, 64).to(dtype) for _ in range(3))
     weight, found = torch.randn(64).to(dtype), []
     for threads in (1, 3):
-        monkeypatch.setattr(operations, "_threads", lambda _, threads=threads: threads)
+        monkeypatch.setattr(operations, "threads_for", lambda _, threads=threads: threads)
         found.append(
             [
                 *values(lambda x, up: gate(x, up, is_gelu=True), (x, up), towards),

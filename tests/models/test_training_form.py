@@ -12,7 +12,8 @@ import flantune.models.compiler as compiler
 import flantune.models.forms.compiled as compiled
 from flantune.models.attention.interface import NAME
 from flantune.models.attention.lines import _bias_table, reads_lines
-from flantune.models.forms.fused import LeanRootMeanSquareNorm, TokenLogprobs, lean_form
+from flantune.models.forms.fused import LeanRootMeanSquareNorm, lean_form
+from flantune.models.forms.log_softmax import PlainTokenLogprobs
 from flantune.models.forms.training_form import TrainingForm
 from flantune.models.forward import target_logprobs
 
@@ -155,7 +156,7 @@ def test_log_probabilities_of_tokens_and_their_gradient_are_those_of_cross_entro
     logits = (5 * torch.randn(7, 40)).to(dtype).requires_grad_()
     tokens, towards = torch.randint(40, (7,)), torch.randn(7)
     usual = -torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="none")
-    found = TokenLogprobs.apply(logits, tokens)
+    found = PlainTokenLogprobs.apply(logits, tokens)
     assert found.dtype == torch.float32 and torch.equal(found, usual)
     (expected,), (grad,) = (torch.autograd.grad(values, logits, towards) for values in (usual, found))
     assert grad.dtype == dtype
@@ -165,7 +166,7 @@ def test_log_probabilities_of_tokens_and_their_gradient_are_those_of_cross_entro
 def test_the_gradient_of_log_probabilities_cannot_be_asked_for_twice_by_mistake():
     """What was kept is gone after the first time."""
     logits = torch.randn(3, 5, requires_grad=True)
-    found = TokenLogprobs.apply(logits, torch.tensor([0, 1, 2])).sum()
+    found = PlainTokenLogprobs.apply(logits, torch.tensor([0, 1, 2])).sum()
     found.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="inplace operation"):
         found.backward()

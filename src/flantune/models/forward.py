@@ -34,7 +34,7 @@ from flantune.models.attention.masks import (
     mutual_tokens,
 )
 from flantune.models.embedding_noise import EmbeddingNoise, noisy
-from flantune.models.forms.fused import TokenAndMeanLogprobs, TokenLogprobs
+from flantune.models.forms.log_softmax import TokenAndMeanLogprobs, token_logprobs
 from flantune.models.forms.last_layer import only_at
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
@@ -211,7 +211,7 @@ def _score(
         if with_mean:
             logprobs, mean = TokenAndMeanLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
         else:
-            logprobs = TokenLogprobs.apply(logits, tokens)  # type: ignore[no-untyped-call]
+            logprobs = token_logprobs(logits, tokens)
         logsumexp = logits.float().logsumexp(dim=-1) if with_logsumexp else logprobs.new_empty(0)
     greedy = logits.detach().argmax(dim=-1) == tokens if with_greedy else tokens.new_empty(0)
     return logprobs, greedy, logsumexp, mean

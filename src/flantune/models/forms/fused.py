@@ -41,48 +41,6 @@ class _RootMeanSquare(torch.autograd.Function):
         return torch.addcmul(grad * weight, scaled, mean, value=-1).mul_(factor), grad_weight, None
 
 
-class TokenLogprobs(torch.autograd.Function):
-    """Natural log-probability of one token per row, float32, [n], from logits, [n, vocabulary].
-
-    Half the passes and a third of the memory of ``cross_entropy``, to the same bits: the gradient is made in place of
-    what was kept, so the backward pass can be run once.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Reads the log-softmax at the tokens, [n]."""
-        logprobs = torch.log_softmax(logits.float(), dim=-1)
-        ctx.save_for_backward(logprobs, tokens)
-        ctx.dtype = logits.dtype
-        return logprobs.gather(1, tokens[:, None])[:, 0]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Softmax minus one at the token, times the gradient."""
-        logprobs, tokens = ctx.saved_tensors
-        found = logprobs.exp_().mul_(-grad[:, None]).scatter_add_(1, tokens[:, None], grad[:, None])
-        return found.to(ctx.dtype), None
-
-
-class TokenAndMeanLogprobs(torch.autograd.Function):
-    """The same, and the mean of the log-probabilities of the whole vocabulary, float32, [n]; in one pass more."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads the log-softmax at the tokens, [n], and its mean, [n]."""
-        logprobs = torch.log_softmax(logits.float(), dim=-1)
-        ctx.save_for_backward(logprobs, tokens)
-        ctx.dtype = logits.dtype
-        return logprobs.gather(1, tokens[:, None])[:, 0], logprobs.mean(dim=-1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, mean_grad: Tensor) -> tuple[Tensor, None]:
-        """Softmax times both gradients, minus the one at the token, minus an equal part of the other everywhere."""
-        logprobs, tokens = ctx.saved_tensors
-        found = logprobs.exp_().mul_(-(grad + mean_grad)[:, None]).add_((mean_grad / logprobs.shape[-1])[:, None])
-        return found.scatter_add_(1, tokens[:, None], grad[:, None]).to(ctx.dtype), None
-
-
 class LeanRootMeanSquareNorm(StandIn):
     """The norm of Llama, T5 and their kin.
 

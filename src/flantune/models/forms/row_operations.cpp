@@ -32,6 +32,17 @@ struct Rotation {
   int64_t query_token, query_head, key_token, key_head;
   int64_t tokens, heads, key_heads, width, is_half, has_half_tables, is_back, threads;
 };
+
+// Rows of logits, [rows, width].
+struct Softmax {
+  const void* logits;
+  float* log_sums;           // [rows]
+  int64_t* greatest;         // [rows]: the first place of the greatest logit
+  const int64_t* tokens;     // [rows], and the gradient of their log-probabilities:
+  const float* grad;
+  void* grad_logits;
+  int64_t rows, width, is_half, threads;
+};
 }
 
 namespace {
@@ -204,6 +215,58 @@ void rotate(const Rotation& it) {
   });
 }
 
+// A vector of a row; beyond the row's end, numbers whose exponential is 0.
+template <class Kind>
+Floats read_or_hide(const typename Kind::Element* row, int64_t i, int64_t width) {
+  if (i + LANES <= width) return Kind::read(row + i);
+  return within(read_some<Kind>(row + i, width - i), -INFINITY, 0, 0, width - i);
+}
+
+// The log of the sum of e^logit. A row is read twice, the second time from the cache.
+template <class Kind>
+void sum_up(const Softmax& it) {
+  for_each_block(it.rows, it.threads, [&](int64_t row) {
+    const auto* x = static_cast<const typename Kind::Element*>(it.logits) + row * it.width;
+    Floats greatest = all(-INFINITY);
+    Ints places{};
+    for (int64_t i = 0; i < it.width; i += LANES) {
+      const Floats some = read_or_hide<Kind>(x, i, it.width);
+      places = some > greatest ? Ints{} + static_cast<int32_t>(i) : places;
+      greatest = some > greatest ? some : greatest;
+    }
+    const float top = greatest_of(greatest);
+    int64_t place = it.width;
+    for (int lane = 0; lane < LANES; lane++)
+      if (greatest[lane] == top) place = std::min<int64_t>(place, places[lane] + lane);
+    it.greatest[row] = std::min(place, it.width - 1);
+    double sum = 0;
+    for (int64_t block = 0; block < it.width; block += BLOCK) {
+      Floats part{};
+      for (int64_t i = block; i < std::min(it.width, block + BLOCK); i += LANES)
+        part += power((read_or_hide<Kind>(x, i, it.width) - top) * LOG2E_);
+      sum += sum_of(part);
+    }
+    it.log_sums[row] = top + static_cast<float>(std::log(sum));
+  });
+}
+
+// The gradient of the tokens' log-probabilities: one at the token, minus the softmax, times theirs.
+template <class Kind>
+void sum_up_back(const Softmax& it) {
+  for_each_block(it.rows, it.threads, [&](int64_t row) {
+    const auto* x = static_cast<const typename Kind::Element*>(it.logits) + row * it.width;
+    auto* out = static_cast<typename Kind::Element*>(it.grad_logits) + row * it.width;
+    const float total = it.log_sums[row], grad = it.grad[row];
+    const auto probability = [&](Floats some) { return power((some - total) * LOG2E_); };
+    int64_t i = 0;
+    for (; i + LANES <= it.width; i += LANES) Kind::write(out + i, probability(Kind::read(x + i)) * -grad);
+    if (i < it.width)
+      write_some<Kind>(out + i, probability(read_some<Kind>(x + i, it.width - i)) * -grad, it.width - i);
+    const int64_t token = it.tokens[row];
+    write_some<Kind>(out + token, (1.0f - probability(read_some<Kind>(x + token, 1))) * grad, 1);
+  });
+}
+
 }  // namespace
 
 // 0; 2 when this processor has no such arithmetic.
@@ -217,6 +280,8 @@ extern "C" {
 int flantune_gate(const Gated* it) { RUN(gate, it); }
 int flantune_gate_back(const Gated* it) { RUN(gate_back, it); }
 int flantune_norm_back(const Norm* it) { RUN(norm_back, it); }
+int flantune_sum_up(const Softmax* it) { RUN(sum_up, it); }
+int flantune_sum_up_back(const Softmax* it) { RUN(sum_up_back, it); }
 
 int flantune_norm(const Norm* it) {
 #if defined(__AVX512BF16__)

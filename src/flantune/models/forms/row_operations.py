@@ -184,14 +184,14 @@ def _gated(gate: Tensor, up: Tensor, is_gelu: bool, **pointers: int) -> _Gated:
     count = gate.numel()
     return _Gated(
         gate=gate.data_ptr(), up=up.data_ptr(), count=count, is_half=gate.dtype == torch.bfloat16, is_gelu=is_gelu,
-        threads=_threads(count), **pointers,
+        threads=threads_for(count), **pointers,
     )  # fmt: skip
 
 
 def _norm(x: Tensor, weight: Tensor, factor: Tensor, **more: Any) -> _Norm:
     return _Norm(
         x=x.data_ptr(), weight=weight.data_ptr(), factor=factor.data_ptr(), rows=len(factor), width=x.shape[-1],
-        is_half=x.dtype == torch.bfloat16, threads=_threads(x.numel()), **more,
+        is_half=x.dtype == torch.bfloat16, threads=threads_for(x.numel()), **more,
     )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _turned(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *, is_ba
         *(line.stride(place) for line in lines for place in (0, 1)),
         tokens=rows * tokens, heads=query.shape[1], key_heads=key.shape[1], width=width,
         is_half=query.dtype == torch.bfloat16, has_half_tables=cosines.dtype == torch.bfloat16, is_back=is_back,
-        threads=_threads(query.numel()),
+        threads=threads_for(query.numel()),
     )  # fmt: skip
     call("flantune_rotate", problem)
     turned_query, turned_key = (out.view(rows, tokens, -1, width).transpose(1, 2) for out in outs)
@@ -225,7 +225,8 @@ def _with_width_inside(line: Tensor) -> Tensor:
     return line if line.stride(-1) == 1 else line.contiguous()
 
 
-def _threads(count: int) -> int:
+def threads_for(count: int) -> int:
+    """Number of threads that so many numbers are worth."""
     return max(1, min(torch.get_num_threads(), count // GRAIN))
 
 
@@ -250,30 +251,39 @@ def agrees(dtype: torch.dtype) -> bool:
             wide,
         ),
     )
-    # Layers that compute their activations again count what is kept: what is kept here is none of theirs.
-    with torch.enable_grad(), torch.autocast("cpu", enabled=False), saved_tensors_hooks(_itself, _itself):
-        return all(_agrees(*case, dtype) for case in cases)
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
+    return all(is_same(*case, dtype) for case in cases)
 
 
 def _plain_norm(x: Tensor, weight: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * weight
 
 
-def _agrees(mine: Any, plain: Any, inputs: tuple[Tensor, Tensor], towards: Tensor, dtype: torch.dtype) -> bool:
+def is_same(mine: Any, plain: Any, inputs: tuple[Tensor, ...], towards: Tensor, dtype: torch.dtype) -> bool:
+    """Whether two functions of tensors have the same values and gradients, up to the rounding of a dtype.
+
+    Args:
+        mine: Computes in the dtype.
+        plain: Computes in float32.
+        inputs: What both are given, float32.
+        towards: Gradient of their result, float32.
+        dtype: See above.
+    """
     rounded = [tensor.to(dtype) for tensor in inputs]
-    found = _values(mine, rounded, towards.to(dtype))
-    expected = _values(plain, [tensor.float() for tensor in rounded], towards.to(dtype).float())
+    # Layers that compute their activations again count what is kept: what is kept here is none of theirs.
+    with torch.enable_grad(), torch.autocast("cpu", enabled=False), saved_tensors_hooks(_itself, _itself):
+        found = _values(mine, rounded, towards.to(dtype))
+        expected = _values(plain, [tensor.float() for tensor in rounded], towards.to(dtype).float())
     return all(
         float((one.float() - other).norm() / other.norm()) < TOLERANCE[dtype]
         for one, other in zip(found, expected, strict=True)
     )
 
 
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 def _values(function: Any, inputs: list[Tensor], towards: Tensor) -> list[Tensor]:
     leaves = [tensor.clone().requires_grad_() for tensor in inputs]
     out = function(*leaves)
-    return [out.detach(), *torch.autograd.grad(out, leaves, towards)]
+    return [out.detach(), *torch.autograd.grad(out, leaves, towards.to(out.dtype))]

@@ -13,6 +13,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from flantune.errors import ModelError
 from flantune.models.forms.last_layer import only_at
+from flantune.models.forms.log_softmax import log_sums
 from flantune.models.heads import ROWS, logits_of
 from flantune.models.language_model import as_tensor, embedded_tokens
 
@@ -92,12 +93,10 @@ def score_targets(
         chunk = states[start : start + size]
         logits = logits_of(lm, head, chunk, multiple=ROWS)
         with torch.autocast(lm.device.type, enabled=False):
-            logits = logits.float()
-            best = logits.argmax(dim=-1)
-            total = torch.logsumexp(logits, dim=-1)
+            total, best = log_sums(logits)
         asked = torch.from_numpy(np.flatnonzero((which >= start) & (which < start + size))).to(lm.device)
         place = at[asked] - start
-        logprobs[asked] = logits[place, tokens[asked]] - total[place]
+        logprobs[asked] = logits[place, tokens[asked]].float() - total[place]
         greedy[asked] = best[place] == tokens[asked]
     return logprobs, greedy
 
