@@ -34,8 +34,8 @@ from flantune.models.attention.masks import (
     mutual_tokens,
 )
 from flantune.models.embedding_noise import EmbeddingNoise, noisy
-from flantune.models.forms.log_softmax import TokenAndMeanLogprobs, token_logprobs
 from flantune.models.forms.last_layer import only_at
+from flantune.models.forms.log_softmax import TokenAndMeanLogprobs, token_logprobs
 from flantune.models.forms.training_form import is_rounded
 from flantune.models.heads import ROWS, Head, decoded, find_head, logits_of, outputs_of
 from flantune.models.language_model import as_tensor, embedded_tokens, start_token
