@@ -23,7 +23,7 @@ Backend = Literal["transformers", "vllm"]
 """What generates answers: flantune's own loop over the model, or vLLM."""
 
 # Part of every key: increase it when the same tokens and weights would give different answers.
-_VERSION = 4
+_VERSION = 5
 _KEEP_EVERY_SECONDS = 2.0
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 GROUP_PROMPTS = 2_048
 """Largest number of prompts in a group. Bounds memory, but allows even batches and shared contexts."""
 
-_VERSION = 4
+_VERSION = 5
 """Part of every key: increase it when the same tokens and weights would give different scores."""
 
 

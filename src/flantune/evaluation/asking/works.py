@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flantune.types import Prompt
 
 # Part of every fingerprint: increase it when the same prompts and weights would give different samples.
-_VERSION = 5
+_VERSION = 6
 
 # The choices of a codec that affect samples.
 _KNOBS = (
