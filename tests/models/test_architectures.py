@@ -80,5 +80,5 @@ def test_a_model_that_looks_at_its_neighbors_is_refused():
     lm.model.model.layers[0].mlp = Mixing()
     lm.model.set_attn_implementation("eager")
     assert not check_isolation(lm).is_isolated
-    with pytest.raises(ModelError, match="beside others, though each has its own row"):
+    with pytest.raises(ModelError, match="with other prompts in the batch, though each has its own row"):
         check_tuning(lm)

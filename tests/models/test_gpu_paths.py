@@ -154,7 +154,7 @@ def test_the_kernel_is_tried_before_it_is_used(monkeypatch):
     monkeypatch.setattr(
         varlen, "varlen_attn", lambda *lines, scale, **_: by_segments(*lines, scale=scale, enable_gqa=True)
     )
-    assert varlen.why_not(here) == "its numbers are not those of PyTorch's products"
+    assert varlen.why_not(here) == "its results differ from those of PyTorch's products"
     varlen.why_not.cache_clear()
     monkeypatch.setattr(varlen, "varlen_attn", lambda *_, **__: torch.zeros(3) @ torch.zeros(4))
     assert "size" in varlen.why_not(here)

@@ -297,7 +297,7 @@ def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkey
         return problem
 
     monkeypatch.setattr(native.Inputs, "problem", wrong)
-    with pytest.warns(UserWarning, match="not those of PyTorch"):
+    with pytest.warns(UserWarning, match="differ from PyTorch's"):
         assert native.find_native().program is None
 
 

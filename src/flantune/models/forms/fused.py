@@ -1,8 +1,8 @@
-"""Leaner forms of a model's small operations, put in its modules' places while it trains.
+"""Faster forms of norms, activations and the loss, with the same results to within rounding.
 
-Written out in single operations, as transformers has them, a norm or an activation passes over its tensor many times.
-Each pass costs as much as the arithmetic. These forms take half of the passes on a CPU, and one on a GPU, where PyTorch
-has the whole norm as one operation; the numbers are the same to rounding.
+transformers writes a norm or an activation as several operations, each of which reads and writes the whole tensor;
+these memory passes cost as much as the arithmetic. The forms here need half as many passes on a CPU and a single one on
+a GPU, where PyTorch has the whole norm as one operation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 
 class _RootMeanSquare(torch.autograd.Function):
-    """x / rms(x) · weight, with two tensors kept for the way back."""
+    """x / rms(x) · weight; keeps two tensors for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -44,13 +44,13 @@ class _RootMeanSquare(torch.autograd.Function):
 class TokenLogprobs(torch.autograd.Function):
     """Natural log-probability of one token per row, float32, [n], from logits, [n, vocabulary].
 
-    Half the passes and a third of the memory of ``cross_entropy``, to the same bits: the gradient is made in place of
-    what was kept, so the backward pass can be run once.
+    Identical to the bit to ``cross_entropy``, with half the memory passes and a third of the memory. The gradient
+    overwrites the saved tensor, so the backward pass can run only once.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Reads the log-softmax at the tokens, [n]."""
+        """The log-softmax at the tokens, [n]."""
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         ctx.save_for_backward(logprobs, tokens)
         ctx.dtype = logits.dtype
@@ -58,18 +58,18 @@ class TokenLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Softmax minus one at the token, times the gradient."""
+        """The gradient of the logits, [n, vocabulary]: (one at the token − softmax) · grad."""
         logprobs, tokens = ctx.saved_tensors
         found = logprobs.exp_().mul_(-grad[:, None]).scatter_add_(1, tokens[:, None], grad[:, None])
         return found.to(ctx.dtype), None
 
 
 class TokenAndMeanLogprobs(torch.autograd.Function):
-    """The same, and the mean of the log-probabilities of the whole vocabulary, float32, [n]; in one pass more."""
+    """``TokenLogprobs`` and the mean log-probability over the vocabulary, both float32, [n]; takes one more pass."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads the log-softmax at the tokens, [n], and its mean, [n]."""
+        """The log-softmax at the tokens, [n], and its mean over the vocabulary, [n]."""
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         ctx.save_for_backward(logprobs, tokens)
         ctx.dtype = logits.dtype
@@ -77,17 +77,17 @@ class TokenAndMeanLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, mean_grad: Tensor) -> tuple[Tensor, None]:
-        """Softmax times both gradients, minus the one at the token, minus an equal part of the other everywhere."""
+        """The gradient of the logits: one-hot · grad + mean_grad / vocabulary − softmax · (grad + mean_grad)."""
         logprobs, tokens = ctx.saved_tensors
         found = logprobs.exp_().mul_(-(grad + mean_grad)[:, None]).add_((mean_grad / logprobs.shape[-1])[:, None])
         return found.scatter_add_(1, tokens[:, None], grad[:, None]).to(ctx.dtype), None
 
 
 class LeanRootMeanSquareNorm(StandIn):
-    """The norm of Llama, T5 and their kin.
+    """The root-mean-square norm of Llama, T5 and similar models.
 
     Args:
-        norm: The module whose place it takes and whose weight it uses.
+        norm: The module that it replaces and whose weight it uses.
         eps: Added to the mean square.
     """
 
@@ -97,7 +97,7 @@ class LeanRootMeanSquareNorm(StandIn):
         self.take_place_of(norm)
 
     def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
-        """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
+        """[…, width] → the same shape. Calls with more arguments (a gate) go to the replaced norm."""
         if more or named:
             return self.usual(x, *more, **named)
         weight: Any = self.weight
@@ -106,10 +106,10 @@ class LeanRootMeanSquareNorm(StandIn):
 
 
 class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
-    """The same as one operation of PyTorch's, which on a GPU is one program each way."""
+    """The same norm as a single PyTorch operation, which on a GPU is one kernel forward and one backward."""
 
     def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
-        """As the norm of Llama; what is of another dtype than the weight is left to the norm itself."""
+        """[…, width] → the same shape. Inputs of another dtype than the weight go to the replaced norm."""
         if more or named or x.dtype != self.weight.dtype:
             return self.usual(x, *more, **named)
         weight: Any = self.weight
@@ -117,7 +117,7 @@ class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
 
 
 def lean_form(module: nn.Module) -> nn.Module | None:
-    """A leaner module that computes the same; None when none is known or the numbers differ."""
+    """A faster module that computes the same; None when there is none or its results differ."""
     if type(module).__name__ in ("NewGELUActivation", "FastGELUActivation"):
         lean: nn.Module = nn.GELU("tanh")
         return lean if _is_same(module, lean, torch.randn(4, 8, generator=_seeded())) else None
@@ -135,7 +135,7 @@ def _is_same(module: nn.Module, lean: nn.Module, x: Tensor) -> bool:
         with torch.no_grad():
             return torch.allclose(module(x), lean(x), rtol=TOLERANCE, atol=TOLERANCE)
     except FAILURES:
-        # A norm that wants a gate beside it, say.
+        # For example, a norm that requires a gate.
         return False
 
 
