@@ -1,4 +1,4 @@
-"""Folders and weights that are no model to ask: an error that names what and says what to do, never a traceback."""
+"""Folders and weights that cannot be used give an error that says what is wrong and what to do, never a traceback."""
 
 from __future__ import annotations
 
