@@ -98,8 +98,8 @@ def check_whole(path: str, error: BaseException | None, *, revision: str | None 
     file = damaged_file(folder) if folder else None
     if file is not None:
         raise ModelError(
-            f"the weights file is damaged or was cut off: it has {file.stat().st_size:,} bytes, which its header does not "
-            "match",
+            f"the weights file is damaged or was cut off: it has {file.stat().st_size:,} bytes, which do not match its "
+            "header",
             where=str(file),
             hint="copy or download it again, or save the model again"
             if folder == path
