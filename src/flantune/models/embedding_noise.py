@@ -1,6 +1,6 @@
 """NEFTune: uniform noise on the embeddings of prompts during tuning, independent of how prompts are packed.
 
-The noise of a number is a hash of the step, the prompt's index in it, the token's position and the dimension. As
+The noise of an element is a hash of the step, the prompt's index in it, the token's position and the dimension. As
 nothing is drawn in sequence, rows, micro-batches, processes and interruptions do not change it.
 """
 
@@ -37,7 +37,7 @@ class EmbeddingNoise:
     """The noise of one step.
 
     Attributes:
-        alpha: The scale: a number is in ±alpha / √(tokens of the prompt × width of the embeddings).
+        alpha: The scale: noise is in ±alpha / √(tokens of the prompt × width of the embeddings).
         key: Key of the noise; it differs at each step.
     """
 

@@ -75,7 +75,7 @@ def fit_micro_batch(
         batch_tokens: Tokens of an optimizer step; none is larger.
         optimizer: Its name, for the size of its state.
         form: The form in which the model is trained; None: as it is.
-        asks_inputs: The tokens of inputs carry loss, too.
+        asks_inputs: Whether the loss includes the tokens of inputs.
 
     Raises:
         ModelError: Not even one row fits; the message says what to change.

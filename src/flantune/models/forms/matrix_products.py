@@ -69,7 +69,7 @@ def has_faster_products() -> bool:
 
     Decided by the kind of processor, not by timing, so that scores are reproducible on a machine.
     """
-    # torch says it without types.
+    # Untyped in torch.
     mkldnn: Any = torch.backends.mkldnn
     if not mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False

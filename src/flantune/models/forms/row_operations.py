@@ -27,7 +27,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 class _Gated(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("gate", "up", "grad", "out", "grad_gate", "grad_up")),
@@ -36,7 +36,7 @@ class _Gated(ctypes.Structure):
 
 
 class _Norm(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("x", "weight", "grad", "out", "grad_x", "factor", "grad_weight")),
@@ -46,7 +46,7 @@ class _Norm(ctypes.Structure):
 
 
 class _Rotation(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("query", "key", "cosines", "sines", "query_out", "key_out")),

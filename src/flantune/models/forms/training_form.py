@@ -34,8 +34,8 @@ class TrainingForm:
 
     With bfloat16 arithmetic, rounded copies replace the weights within ``in_place``; the gradient of a copy is added to
     the float32 gradient of its weight as soon as it is complete. Two kinds of models keep their weights and are rounded
-    by autocast: those with weights that are not plain float32 tensors (quantized or sharded), which also get no faster
-    operations, and those that add float32 numbers to their activations (``leave_weights``).
+    by autocast: those with weights that are not plain float32 tensors (quantized or sharded), which also get none of
+    the faster forms, and those that add float32 numbers to their activations (``leave_weights``).
 
     Args:
         lm: The model.
