@@ -22,7 +22,7 @@ def lm(request, tokenizer) -> LanguageModel:
     architecture, _, attention = request.param.partition(", ")
     scratch = ScratchSettings(architecture=architecture, hidden_size=32, layers=2, heads=2)
     made = replace(build_model(scratch, tokenizer, seed=1), attention=attention or "causal")
-    # Larger weights than a fresh model's: attention is then far from uniform, so a leak would show.
+    # Larger weights than a fresh model's make attention far from uniform, so that a leak would show.
     for name, weight in made.model.named_parameters():
         if weight.ndim > 1 and "layer_norm" not in name:
             weight.data.mul_(3.0 if made.family == "decoder-only" else 1.5)

@@ -1,6 +1,6 @@
-"""One tiny random model of each architecture that is tried: (name in the docs, config), smallest sizes that show leaks.
+"""A tiny random model of each tested architecture, of the smallest size that shows leaks.
 
-The table in ``docs/models.md`` is held to this list by ``test_families.py``.
+``test_families.py`` checks that the table in ``docs/models.md`` has the same architectures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Special = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """An architecture: how it is called in the docs, and a tiny config of it."""
+    """An architecture: its name in the docs, and a tiny config."""
 
     name: str
     config: Callable[..., PretrainedConfig]
@@ -146,7 +146,7 @@ def build(tried: Tried, tokenizer: Any, *, seed: int = 0) -> LanguageModel:
         except ValueError:
             model = auto.from_config(config, attn_implementation="eager", dtype=torch.float32)
         with torch.no_grad():
-            # As large as in a trained model: from the small numbers of a fresh one, attention is near uniform, and a
+            # As large as in a trained model: with the small weights of a fresh one, attention is nearly uniform, and a
             # mix-up of positions, norms or biases would hardly show.
             for weight in model.parameters():
                 weight.add_(0.2 * torch.randn_like(weight))

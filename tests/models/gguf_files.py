@@ -1,4 +1,4 @@
-"""Tiny GGUF files of many architectures, laid out as llama.cpp's converter lays them out."""
+"""Tiny GGUF files of many architectures, in the layout of llama.cpp's converter."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NEAR = [1.0 + 0.1 * i for i in range(8)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A model and what its file says of it beside the usual.
+    """A model and the contents of its file.
 
     Attributes:
-        architecture: In llama.cpp's words.
+        architecture: Its name in llama.cpp.
         model: Class of the plain model.
-        config: Its values, beside ``SIZES`` where it has them.
-        said: Settings of the file, beside ``SAID``; None: not said.
-        vectors: What the file holds beside weights.
+        config: Values of the config, in addition to those of ``SIZES`` that it has.
+        said: Settings of the file, in addition to ``SAID``; None removes one.
+        vectors: Tensors of the file that are not weights.
     """
 
     architecture: str
@@ -134,18 +134,18 @@ def _words() -> tuple[list[str], list[str]]:
 def make_gguf(
     path: Path, kind: Kind, *, also: dict[str, Any] | None = None, stored: str = "F32", template: str = ""
 ) -> Any:
-    """Writes a random model of a kind, with these settings besides; returns the plain model.
+    """Writes a random model to a GGUF file; returns the plain model.
 
     Args:
-        path: Where to.
-        kind: What is written.
+        path: The file.
+        kind: The kind of model.
         also: More settings of the file.
-        stored: Type of its matrices.
-        template: A chat template, which has a first token too.
+        stored: Number format of its matrices.
+        template: A chat template, which contains the first token, too.
     """
     words, merges = _words()
     make: Any = getattr(transformers, kind.model)
-    # transformers adds a token where it reads a tokenizer of Gemma's.
+    # transformers adds a token when it reads Gemma's tokenizer.
     rows = len(words) + kind.architecture.startswith("gemma")
     values = {"vocab_size": rows, **SIZES, "tie_word_embeddings": True, **kind.config}
     config = make.config_class(**values)

@@ -1,4 +1,4 @@
-"""How a model's own forward is called where a test wants to know what it says of one prompt, without code of ours."""
+"""Calls of a model's own forward on one prompt, without flantune's code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flantune.models.language_model import LanguageModel
 
 
 def plain_mask(lm: LanguageModel, inputs: int, length: int) -> dict[str, Any]:
-    """What a row of one prompt needs beside its tokens: of a prefix LM a mask, written out; else nothing."""
+    """Further arguments for a row of one prompt: the mask of a prefix LM, written out; else nothing."""
     if lm.attention == "causal":
         return {}
     places = range(length)
@@ -21,7 +21,7 @@ def plain_mask(lm: LanguageModel, inputs: int, length: int) -> dict[str, Any]:
     masks = {kind: _as_taken(lm, sees) for kind, sees in (("full_attention", whole), ("sliding_attention", near))}
     kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
     mask = masks if len(kinds) > 1 else masks[kinds.pop()]
-    # OPT counts positions from a mask of two dimensions.
+    # OPT counts positions from a two-dimensional mask.
     positions = {"position_ids": torch.arange(length)[None]} if config.model_type == "opt" else {}
     return {"attention_mask": mask, **positions}
 
@@ -34,7 +34,7 @@ def _as_taken(lm: LanguageModel, sees: list[list[bool]]) -> torch.Tensor:
 
 
 def greedy_by_hand(lm: LanguageModel, inputs: torch.Tensor, steps: int, ends: set[int]) -> list[int]:
-    """The likeliest tokens after inputs, [n], everything read again for each; without the token that ends it."""
+    """The most likely tokens after inputs, [n], with everything read again for each; without the end token."""
     written: list[int] = []
     with torch.no_grad():
         for _ in range(steps):

@@ -1,4 +1,4 @@
-"""Low-rank adapters and virtual tokens: right under packing, small in checkpoints, and at home in other programs."""
+"""Low-rank adapters and virtual tokens: correct under packing, small in checkpoints, usable in other programs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def adapted(base: Path, kind: str, *, seed: int = 1, **changes):
 
 
 def shaken(lm):
-    """A fresh low-rank adapter changes nothing; this one does."""
+    """A model whose adapter has random weights; a fresh low-rank adapter would change nothing."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in lm.model.parameters():
@@ -98,7 +98,7 @@ def test_only_the_adapter_can_change(bases, architecture, kind):
 @pytest.mark.parametrize("kind", [*KINDS, "of today"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_packed_equals_unpacked_with_an_adapter(bases, architecture, kind):
-    """Each packed prompt has virtual tokens of its own: log-probabilities and the adapter's gradient are the same."""
+    """Each packed prompt has its own virtual tokens; log-probabilities and the adapter's gradient are the same."""
     lm = shaken(adapted(bases / architecture, kind))
     assert check_isolation(lm).is_isolated
     found = {}
@@ -180,13 +180,13 @@ def test_an_adapters_folder_loads_as_a_model(bases, tmp_path, architecture, kind
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_beside_another_base_is_an_error(tmp_path, kind):
-    """A base model that was tuned on, or replaced, under the same name: the adapter would be noise beside it."""
+    """If the base model was tuned further or replaced under the same name, the adapter would be noise."""
     base = save_model(make_lm("llama"), tmp_path / "base", card="")
     folder = save_model(adapted(base, kind), tmp_path / "adapter", card="")
     model = ModelSettings(path=str(folder), device="cpu")
     digest = load_model(model).adapter.base
     assert json.loads((folder / "adapter_base.json").read_text())["weights"] == digest != ""
-    # The same weights under another name are the same base, and what is saved again still says so.
+    # The same weights under another name are the same base; the digest is kept when the adapter is saved again.
     base = base.rename(tmp_path / "moved")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
@@ -199,7 +199,7 @@ def test_an_adapter_beside_another_base_is_an_error(tmp_path, kind):
     with pytest.raises(ModelError, match="trained with other weights than the base model has now") as caught:
         merged(load_model(model)) if kind == "lora" else load_model(model)
     assert str(folder) in str(caught.value) and '"base_model_name_or_path"' in caught.value.hint
-    # Of an adapter that other programs made nothing is known.
+    # Adapters made by other programs have no digest.
     (folder / "adapter_base.json").unlink()
     assert load_model(model).adapter.base != digest
 
@@ -255,9 +255,9 @@ print(json.dumps(told))
 
 
 def test_other_programs_load_adapters_and_merged_models(bases, tmp_path, stranger):
-    """With peft and, low-rank adapters and merged models, with transformers' AutoModel alone: the same logits.
+    """peft gives the same logits; so does AutoModel of transformers, for low-rank adapters and merged models.
 
-    AutoModel alone does not read the scales of DoRA (a known gap of transformers), and says so.
+    AutoModel does not read the scales of DoRA (a known gap of transformers), and reports it.
     """
     expected = {}
     for architecture in ("llama", "t5"):
@@ -295,7 +295,7 @@ def test_targets_are_a_setting_and_wrong_ones_an_error(bases):
 
 
 def first_step(base: Path, folder: Path, **own) -> dict[str, torch.Tensor]:
-    """How one step of plain gradient sign (Adam's first) moves each weight of the adapters."""
+    """How far Adam's first step, learning rate times the sign of the gradient, moves each weight of the adapters."""
     lm = adapted(base, "lora", lora=LoraSettings(rank=4, alpha=8.0, **own))
     before = {name: weight.detach().clone() for name, weight in lm.model.named_parameters() if weight.requires_grad}
     plan = settings(steps=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.0, max_grad_norm=0.0)
@@ -305,7 +305,7 @@ def first_step(base: Path, folder: Path, **own) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "adamw8bit"])
 def test_second_matrices_learn_as_much_faster_as_asked(bases, optimizer):
-    """LoRA+: their own group of weights, whose rate is a multiple of every rate of the schedule."""
+    """LoRA+: they are a parameter group whose learning rate is a multiple of the schedule's."""
     lm = adapted(bases / "llama", "lora", lora=LoraSettings(b_rate_factor=16))
     made = build_optimizer(lm.model, settings(optimizer=optimizer), rate_factors=lm.rate_factors)
     set_learning_rate(made, 1e-3)
@@ -316,7 +316,7 @@ def test_second_matrices_learn_as_much_faster_as_asked(bases, optimizer):
 
 
 def test_the_factor_reaches_the_steps_of_a_run(bases, tmp_path):
-    """Adam's first step is the rate times the gradient's sign; the second matrices start at zero, so only they move."""
+    """Adam's first step is the rate times the gradient's sign. As the second matrices start at zero, only they move."""
     slow, fast = (first_step(bases / "llama", tmp_path / str(by), b_rate_factor=by) for by in (1.0, 16.0))
     seconds = [name for name in slow if "lora_B" in name]
     assert seconds and all(float(slow[name].abs().max()) == pytest.approx(1e-3, rel=0.01) for name in seconds)

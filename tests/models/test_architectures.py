@@ -1,4 +1,4 @@
-"""State-space, hybrid and gated models: tuned as plain transformers would, or refused in a sentence."""
+"""State-space, hybrid and gated models: tuned as by plain transformers, or refused with a message."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_model_that_looks_at_its_neighbors_is_refused():
     lm = build("llama")
 
     class Mixing(torch.nn.Module):
-        """Adds what the other rows of the batch hold."""
+        """Adds the mean of all rows of the batch."""
 
         def forward(self, x):
             return x + x.mean(dim=0, keepdim=True)
@@ -80,5 +80,5 @@ def test_a_model_that_looks_at_its_neighbors_is_refused():
     lm.model.model.layers[0].mlp = Mixing()
     lm.model.set_attn_implementation("eager")
     assert not check_isolation(lm).is_isolated
-    with pytest.raises(ModelError, match="beside others, though each has its own row"):
+    with pytest.raises(ModelError, match="with other prompts in the batch, though each has its own row"):
         check_tuning(lm)

@@ -1,4 +1,4 @@
-"""What the optimizer sees does not depend on how a batch is laid out."""
+"""The gradient of a step does not depend on how its batch is laid out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiled layers give the same gradients, and are not compiled again for every new length."""
+"""Compiled layers give the same gradients and are not compiled again for each new length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def made_small(architecture, tokenizer):
     return build_model(settings, tokenizer, seed=1)
 
 
-# The compiler itself takes long, so one of them goes through all of it but the writing of the program.
+# The compiler takes long, so one of them goes through all of it except code generation.
 @pytest.mark.parametrize(
     ("architecture", "attention", "backend"),
     [("llama", "causal", "inductor"), ("t5", "causal", "aot_eager"), ("llama", "prefix", "aot_eager")],

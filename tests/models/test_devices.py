@@ -1,4 +1,4 @@
-"""Devices by name: what a run may be planned for."""
+"""Devices by name, for which a run can be planned."""
 
 from __future__ import annotations
 

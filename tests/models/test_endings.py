@@ -1,4 +1,4 @@
-"""An answer ends at every token that the model, its tokenizer or its chat template names, as in other programs."""
+"""An answer ends at each end token of the model, its tokenizer or its chat template, as in other programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model(tokenizer):
     scratch = ScratchSettings(architecture="llama", hidden_size=32, layers=2, heads=2)
     made = build_model(scratch, tokenizer, seed=1)
     for weight in made.model.parameters():
-        if weight.ndim > 1:  # larger weights than a fresh model's, or it would write one token over and over
+        if weight.ndim > 1:  # with the weights of a fresh model, it would write one token over and over
             weight.data.mul_(3.0)
     return made
 
@@ -36,7 +36,7 @@ def inputs(count: int = 6) -> list[np.ndarray]:
 
 
 def halfway(model) -> int:
-    """A token that the model writes in the midst of an answer."""
+    """A token from the middle of an answer."""
     written = generate(model, inputs(), max_new_tokens=STEPS)
     return next(token for tokens in written for token in tokens[2:] if token not in tokens[:2])
 
@@ -49,7 +49,7 @@ def test_every_end_of_the_generation_config_ends_an_answer(model, as_list):
     assert any(len(tokens) < STEPS for tokens in found) and not any(end in tokens for tokens in found)
     for ids, tokens in zip(inputs(), found, strict=True):
         given = torch.from_numpy(ids).long()[None]
-        # With the tokenizer's end beside it, it is what transformers does by itself.
+        # Together with the tokenizer's end token, this is what transformers does by itself.
         own = model.model.generate(given, max_new_tokens=STEPS, do_sample=False, pad_token_id=0)[0, len(ids) :].tolist()
         if as_list:
             assert tokens == [token for token in own if token not in model.model.generation_config.eos_token_id]

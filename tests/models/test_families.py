@@ -1,4 +1,4 @@
-"""Every architecture of the list: packed equals unpacked, saved equals loaded, and each target keeps its end."""
+"""Each architecture of the list: packed equals unpacked, loaded equals saved, and each target keeps its end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def rows(batch) -> int:
 
 @packed_ones
 def test_packed_equals_unpacked(tried):
-    """Log-probabilities of every prompt and the gradient of every weight, packed against one prompt a row."""
+    """Compares log-probabilities of prompts and gradients of weights: packed, and with one prompt per row."""
     lm = build(tried, tokenizer())
     packed, apart = (batch_of(lm, packed=is_packed) for is_packed in (True, False))
     assert rows(packed) < rows(apart) == len(apart.rows)
@@ -59,7 +59,7 @@ def test_packed_equals_unpacked(tried):
     assert gradient.keys() == expected.keys()
     whole = sum(float(tensor.norm()) ** 2 for tensor in expected.values()) ** 0.5
     for name, tensor in gradient.items():
-        # A weight that hardly matters may differ by rounding alone: measured against the whole gradient.
+        # Relative to the whole gradient, since that of a weight with hardly any influence may differ by rounding alone.
         assert float((tensor - expected[name]).norm()) <= 1e-4 * float(expected[name].norm()) + 1e-6 * whole, name
 
 
@@ -72,7 +72,7 @@ def test_the_self_test_knows_who_can_be_packed(tried):
 
 @every
 def test_one_prompt_a_row_equals_the_plain_model(tried):
-    """Which is how the others are trained."""
+    """Architectures that cannot be packed are trained in this way."""
     lm = build(tried, tokenizer())
     batch = batch_of(lm, packed=False)
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_one_prompt_a_row_equals_the_plain_model(tried):
 
 
 def alone(lm, number: int) -> float:
-    """Log-likelihood of a prompt's target by the model's own forward, nothing else in its batch."""
+    """Log-likelihood of a prompt's target by the model's own forward, with nothing else in the batch."""
     codec = Codec(tokenizer=lm.tokenizer, family=lm.family, layout=Layout(), max_input_tokens=96, max_target_tokens=48)
     encoded = codec.encode_prompts([prompt(number)], continuations="target")[0]
     inputs, target = (torch.from_numpy(array).long() for array in (encoded.inputs, encoded.targets[0]))

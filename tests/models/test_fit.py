@@ -41,7 +41,7 @@ def test_checkpointing_keeps_less(lm):
 
 
 def test_the_search_doubles_and_leaves_no_trace(lm, monkeypatch):
-    """As on an accelerator, with an accelerator's error past a certain size."""
+    """As on an accelerator, which raises an error beyond a certain size."""
     tried = []
 
     def score(model, pack):

@@ -26,7 +26,7 @@ tail = st.lists(token, min_size=1, max_size=6)
     st.sampled_from([0, 5]),
 )
 def test_each_token_sees_its_own_text_and_nothing_else(drawn, known):
-    """Following what a place sees gives back the context and the option up to there."""
+    """The tokens that a place attends to are the context and the option up to there."""
     units = [
         EncodedPrompt(
             inputs=ids(*[9] * known, *[7 + start] * (start * SHORTEST), *rest), targets=tuple(ids(*t) for t in options)

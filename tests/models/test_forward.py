@@ -39,7 +39,7 @@ def by_item(lm, pack) -> list[torch.Tensor]:
 
 
 def by_plain_forward(lm, prompt, target) -> torch.Tensor:
-    """What the transformers model itself says, with no packing and no code of ours."""
+    """Log-probabilities by the transformers model itself, without packing and without flantune's code."""
     inputs, tokens = (torch.from_numpy(array).long() for array in (prompt.inputs, target))
     if lm.family == "decoder-only":
         whole = torch.cat([inputs, tokens])[None]

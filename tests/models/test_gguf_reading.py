@@ -1,4 +1,4 @@
-"""GGUF files are read once a process, by whoever asks, and anew when they change."""
+"""GGUF files are read once per process, and again only after they have changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_model_is_loaded_by_one_reading_and_again_by_none(file):
     assert gguf_reading._read.cache_info().misses == before + 1
     for name, weight in first.model.state_dict().items():
         np.testing.assert_array_equal(weight.numpy(), second.model.state_dict()[name].numpy())
-    # What one of them learns is not in the other, nor in the file.
+    # A change of one model's weights affects neither the other nor the file.
     first.model.lm_head.weight.data.add_(1.0)
     assert not np.array_equal(first.model.lm_head.weight.detach(), second.model.lm_head.weight.detach())
     third = load_model(settings)

@@ -1,4 +1,4 @@
-"""GGUF files that say more of their model than transformers reads: the model is the one that was put in, or refused."""
+"""GGUF files with settings that transformers does not read: the model equals the stored one, or is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_file_says_what_its_model_says_and_so_does_what_is_made_of_it(kind, tm
     path = tmp_path / "tiny.gguf"
     plain = make_gguf(path, KINDS[kind])
     lm = load(path)
-    # Within a window or an original context, and beyond.
+    # Shorter than a window or an original context, and longer.
     for length in (6, 30, 60):
         torch.testing.assert_close(logits(lm.model, length), logits(plain, length), atol=1e-4, rtol=0)
     torch.manual_seed(1)

@@ -1,4 +1,4 @@
-"""What a GPU would be given: everything lies on it, nothing is waited for, and the numbers are those of the CPU."""
+"""Passes on a pretended GPU: all tensors are on it, nothing waits for it, and results are those of the CPU."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pack_of(lm):
 
 
 def passed(lm, pack, form=None):
-    """Log-probabilities and gradients of a pass both ways."""
+    """Log-probabilities and gradients of a forward and backward pass."""
     lm.model.zero_grad()
     with form.in_place() if form else torch.enable_grad():
         found = target_logprobs(lm, pack).logprobs
@@ -61,7 +61,7 @@ def test_a_pass_both_ways_gives_the_numbers_of_the_cpu_and_waits_for_none(tokeni
         expected, wanted = passed(lm, pack)
         with pretended(lm, monkeypatch) as (there, gpu):
             assert reads_lines(there), name
-            target_logprobs(there, pack)  # What is found out by trying is found out now.
+            target_logprobs(there, pack)  # Runs all trials.
             gpu.waits = 0
             found, gradients = passed(there, pack)
             assert gpu.waits == 0, name
@@ -71,7 +71,7 @@ def test_a_pass_both_ways_gives_the_numbers_of_the_cpu_and_waits_for_none(tokeni
 
 
 def by_segments(query, key, value, cu_q, cu_k, max_q, max_k, *, scale=None, window_size=(-1, -1), enable_gqa=False):
-    """PyTorch's kernel in plain words. What belongs to no segment is not a number, as in memory that nobody wrote."""
+    """PyTorch's kernel in plain operations. Tokens of no segment get NaN, as unwritten memory may have."""
     assert cu_q.dtype == cu_k.dtype == torch.int32 and enable_gqa in (True, query.shape[1] != key.shape[1])
     found = []
     for (start, end), (first, last) in zip(pairwise(cu_q), pairwise(cu_k), strict=True):
@@ -91,7 +91,7 @@ def by_segments(query, key, value, cu_q, cu_k, max_q, max_k, *, scale=None, wind
 
 
 def unwrapped(kernel):
-    """The kernel in plain words, on a GPU that is none."""
+    """The plain kernel for a pretended GPU."""
 
     def attend(*lines, **named):
         calls.append(named)
@@ -122,7 +122,7 @@ def test_the_kernel_for_segments_trains_as_the_cpu_does_and_leaves_no_place_unwr
     monkeypatch.setattr(training_form, "has_plain_weights", lambda model: True)
     monkeypatch.setattr(varlen, "why_not", lambda device: "")
     program = varlen.find_program()
-    # What it does not do on a GPU, but the only way to tell a mistake from rounding.
+    # The kernel has no float32 on a GPU; here it is needed to tell mistakes from rounding.
     monkeypatch.setattr(varlen, "find_program", lambda: replace(program, dtypes=(torch.float32, torch.bfloat16)))
     for name, dtype in product(("llama", "t5"), (torch.float32, torch.bfloat16)):
         limit = 1e-4 if dtype == torch.float32 else 0.3
@@ -137,7 +137,7 @@ def test_the_kernel_for_segments_trains_as_the_cpu_does_and_leaves_no_place_unwr
             gpu.waits, kernel.calls[:] = 0, []
             found, gradients = passed(there, pack, form)
             assert gpu.waits == 0, name
-        # Llama: both layers. T5: the decoder's on the encoder, since the others have a bias.
+        # Llama: both layers. T5: cross-attention only, since the others have a bias.
         assert [call["window_size"] for call in kernel.calls] == [(-1, 0) if name == "llama" else (-1, -1)] * 2
         torch.testing.assert_close(found.inner, expected, rtol=limit, atol=limit)
         for weight, grad in gradients.items():
@@ -154,7 +154,7 @@ def test_the_kernel_is_tried_before_it_is_used(monkeypatch):
     monkeypatch.setattr(
         varlen, "varlen_attn", lambda *lines, scale, **_: by_segments(*lines, scale=scale, enable_gqa=True)
     )
-    assert varlen.why_not(here) == "its numbers are not those of PyTorch's products"
+    assert varlen.why_not(here) == "its results differ from those of PyTorch's products"
     varlen.why_not.cache_clear()
     monkeypatch.setattr(varlen, "varlen_attn", lambda *_, **__: torch.zeros(3) @ torch.zeros(4))
     assert "size" in varlen.why_not(here)
@@ -187,7 +187,7 @@ def scores_of(lm, units):
 
 
 def written(lm, units):
-    """Answers without chance, and two by chance to each input."""
+    """Greedy answers, and two sampled ones to each input."""
     found = []
     for samples, temperature in ((1, 0.0), (2, 1.0)):
         decoding = Decoding(max_new_tokens=6, temperature=temperature)

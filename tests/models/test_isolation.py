@@ -85,7 +85,7 @@ def test_trap_10_a_mask_that_leaks_is_caught(lm, monkeypatch):
         return torch.ones(*segments.shape, segments.shape[1], dtype=torch.bool).tril()[:, None]
 
     monkeypatch.setattr(forward, "decoder_mask", leaky)
-    # What is found out now must not be known of the model later on.
+    # So that traits found with the leaky mask are not kept for later tests.
     monkeypatch.setattr(traits, "_kept", WeakKeyDictionary())
     report = check_isolation(lm)
     assert not report.is_isolated and report.max_difference > 1e-2

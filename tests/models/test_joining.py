@@ -1,4 +1,4 @@
-"""An encoder-decoder's prompts join those that are being written: the same answers, whatever they stand beside."""
+"""Prompts of an encoder-decoder join those in progress: answers do not depend on the others in the batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAMILIES = {one.name: one for one in ENCODER_DECODERS}
 
 @pytest.fixture
 def joins(monkeypatch):
-    """Counts how often rows joined others."""
+    """Counts how often rows join others."""
     found: list[int] = []
     join = EncoderDecoderBatch.join
 

@@ -1,4 +1,4 @@
-"""The last layer cut short: which parts, the same numbers, and nothing left behind."""
+"""The last layer at chosen places only: which parts, the same results, and the model as before afterwards."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_fewer_tokens_go_through_the_feed_forward_part(tokenizer):
 
 
 def test_inputs_kept_only_are_computed_again_as_they_were(tokenizer):
-    """A layer computed again in the backward pass must be the layer of the forward pass."""
+    """A layer that is computed again in the backward pass must be the one of the forward pass."""
     made = build(DECODERS[0], tokenizer)
     pack = packed(made, made_up(len(tokenizer), [(60, (5,)), (33, (9,))]), [[0, 1]])
     expected = _scored(made, pack)

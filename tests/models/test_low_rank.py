@@ -1,4 +1,4 @@
-"""Adapters added to the rounded weights once a step: the numbers of peft's layers, and nothing for frozen ones."""
+"""Adapters added to the rounded weights once per step: the results of peft's layers, no gradient for frozen weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ARCHITECTURES = ("llama", "gpt2", "t5")
 
 
 def adapted(architecture: str, dtype=torch.float32, **own):
-    """With adapters that are not zero, so that a part that is left out shows."""
+    """A model with adapters that are not zero, so that a missing part would show."""
     lm = attach_adapter(
         make_lm(architecture, dtype=dtype),
         ModelSettings(path="x", adapter="lora", lora=LoraSettings(rank=4, **own)),
@@ -122,7 +122,7 @@ def test_a_model_is_as_before_once_a_step_is_over():
 
 @pytest.mark.parametrize("own", [{"dropout": 0.1}, {"dora": True}, {"targets": ("lm_head",)}])
 def test_what_is_no_plain_adapter_is_left_to_peft(own):
-    """The head shares its weight with the embeddings here."""
+    """Here the head shares its weight with the embeddings."""
     lm = adapted("llama", torch.bfloat16, **own)
     if "targets" in own:
         lm.model.lm_head.base_layer.weight = lm.model.model.embed_tokens.weight
@@ -132,7 +132,7 @@ def test_what_is_no_plain_adapter_is_left_to_peft(own):
 
 
 def test_compiled_layers_take_them_too(monkeypatch):
-    """All of the compiler but the writing of the program, which takes long."""
+    """Uses all of the compiler except code generation, which takes long."""
     if not find_compiler():
         pytest.skip("no compiler")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))

@@ -1,4 +1,4 @@
-"""Attention in C++ gives the numbers of the textbook, whatever the segments; without it everything goes on."""
+"""Attention in C++ gives the textbook's results for all kinds of segments; without it, everything still works."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LONG = [513, 300, 145, 96, 64, 33, 17, 16, 15, 5, 1, 1]
 READ = [7, 513, 0, 64, 1, 200, 30, 3, 9, 31, 0, 60]
 WRITTEN = [9, 40, 31, 2, 270, 1, 0, 30, 12, 7, 5, 64]
 INPUTS = [400, 7, 144, 96, 0, 1, 16, 16, 2, 4, 1, 0]
-"""Of LONG, how many tokens of each segment see each other where the case is one of prefix attention."""
+"""Mutual tokens of each segment of ``LONG``, for cases of prefix attention."""
 BEHIND = 5
 REACH = 640
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """Built into a fresh folder, so that an old one is not what is tested."""
+    """The program, built in an empty folder, so that no old one is tested."""
     if not find_compiler():
         pytest.skip(no_compiler())
     with pytest.MonkeyPatch.context() as patch:
@@ -61,7 +61,7 @@ def lines_of(queries, keys, heads, key_heads, width, dtype=torch.float32) -> lis
 
 
 def exactly(lines, bias, rule, queries, keys, mutual=None) -> torch.Tensor:
-    """Float64, a segment at a time; zeros where a segment has no keys and behind the last."""
+    """Attention in float64, segment by segment; zeros where a segment has no keys and after the last segment."""
     q, k, found = ends(queries), ends(keys), torch.zeros_like(lines[0])
     parts = [found[:0]]
     for i in range(len(queries)):
@@ -111,7 +111,7 @@ EDGES = [*range(36), 47, 48, 49, 63, 64, 65, 95, 96, 97, 98, 101, 127, 191, 192,
     ids=["segments", "inputs"],
 )
 def test_many_lengths(lengths, inputs, program):
-    """Tiles and blocks of keys and queries have edges, and so have the tokens that see each other."""
+    """Covers the edges of tiles, of blocks of keys and queries, and of mutual tokens."""
     rule = AttentionRule(scale=0.3, is_causal=True)
     lines = lines_of(lengths, lengths, 1, 1, 16)
     found = natively(lines, None, rule, lengths, lengths, inputs)
@@ -151,7 +151,7 @@ def test_values_and_gradients_are_the_textbooks(case, dtype, program):
 
 
 def test_bfloat16_is_as_near_as_rounded_results_can_be(bfloat16):
-    """Scores are float32 inside, so the error is that of rounding the exact result, whatever the processor."""
+    """Scores are float32, so the error is that of rounding the exact result, on any processor."""
     rule, queries, keys, *shape, _ = CASES["causal"]
     lines = lines_of(queries, keys, *shape, bfloat16)
     expected = exactly([line.detach().double() for line in lines], None, rule, queries, keys)
@@ -244,7 +244,7 @@ def test_a_bias_that_does_not_reach_is_an_error(program):
 
 @pytest.fixture
 def forgotten():
-    """What this process found out about the program, before and after."""
+    """Clears what this process has found about the program, before and after the test."""
     native.find_native.cache_clear()
     yield
     native.find_native.cache_clear()
@@ -297,7 +297,7 @@ def test_wrong_numbers_are_found_before_they_are_used(program, forgotten, monkey
         return problem
 
     monkeypatch.setattr(native.Inputs, "problem", wrong)
-    with pytest.warns(UserWarning, match="not those of PyTorch"):
+    with pytest.warns(UserWarning, match="differ from PyTorch's"):
         assert native.find_native().program is None
 
 
@@ -315,8 +315,8 @@ def test_two_processes_build_at_once(program, tmp_path):
 
 
 def test_training_uses_it_compiled_or_not_and_gradients_are_the_same(program, tokenizer, monkeypatch):
-    """Of all layers, with T5's bias and its attention across; a Llama-like model: ``test_compiled``."""
-    # The compiler itself takes long: everything but the writing of the program.
+    """All layers of T5, with its bias and cross-attention; for a Llama-like model see ``test_compiled``."""
+    # All of the compiler except code generation, which takes long.
     usual = torch.compile
     monkeypatch.setattr(torch, "compile", lambda forward, **more: usual(forward, **{**more, "backend": "aot_eager"}))
     assert native.find_native().program is not None

@@ -1,4 +1,4 @@
-"""Every way of scoring against plain rows, for models of many kinds; and which way each kind is found to allow."""
+"""All scoring layouts compared with plain rows, for models of many kinds; and the layout found for each kind."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_atte
 GATED = {**SMALL, "intermediate_size": 64}
 OTHERS = {
     "mistral": ("Mistral", {**GATED, "num_key_value_heads": 1, "sliding_window": 8}, "line"),
-    # Eager attention cannot be exchanged for another.
+    # Eager attention cannot be exchanged.
     "gemma2": ("Gemma2", {**GATED, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}, "prefix"),
     "qwen3": ("Qwen3", {**GATED, "num_key_value_heads": 1, "head_dim": 16}, "line"),
     "opt": ("OPT", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32}, "line"),
-    # Their biases follow the distance in the row, whatever position ids say.
+    # Their biases depend on the distance in the row; position ids are ignored.
     "bloom": ("Bloom", {"vocab_size": 320, "hidden_size": 32, "n_layer": 2, "n_head": 2}, "cache"),
     "mpt": ("Mpt", {"vocab_size": 320, "d_model": 32, "n_layers": 2, "n_heads": 2}, "cache"),
-    # No keys and values at all.
+    # There are no keys and values.
     "mamba": ("Mamba", {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2}, "rows"),
 }
 
@@ -67,7 +67,7 @@ def requests(count: int, *, shared: int = 14) -> list[EncodedPrompt]:
 
 
 def scores(lm, units, layout, *, batch_tokens=200) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and greediness of every option, in order."""
+    """For each option, in order: its score, and whether it is the greedy answer."""
     sums, greedy = {}, {}
     with scoring_mode(lm):
         scorer = OptionScorer(lm)
@@ -92,7 +92,7 @@ def test_a_prefix_lm_shares_no_start_and_reads_lines(tokenizer):
         requests(20), family=lm.family, layout="line", batch_tokens=200, shares_starts=shares_starts(lm)
     )
     assert not any(len(batch.prefix) for batch in plan)
-    # The very same weights, read causally, are another model.
+    # The same weights with causal attention are another model.
     assert scoring_layout(replace(lm, attention="causal")) is not scoring_layout(lm)
 
 
@@ -132,7 +132,7 @@ def test_every_layout_gives_the_scores_of_each_option_alone(lm, layout):
 
 def test_prefixes_are_used_where_the_plan_says_so(lm):
     if not shares_starts(lm):
-        pytest.skip("what reads both ways reads each prompt whole")
+        pytest.skip("prefix attention shares no starts")
     for layout in ("prefix", "line"):
         plan = plan_scoring(requests(20), family=lm.family, layout=layout, batch_tokens=200, pass_cost=2)
         assert all(len(batch.prefix) >= 14 for batch in plan)
@@ -141,7 +141,7 @@ def test_prefixes_are_used_where_the_plan_says_so(lm):
 
 def test_a_shared_prefix_is_one_copy_whatever_the_rows(lm):
     if not shares_starts(lm):
-        pytest.skip("what reads both ways reads each prompt whole")
+        pytest.skip("prefix attention shares no starts")
     with scoring_mode(lm):
         states = read_prefix(lm, np.arange(10, 30, dtype=np.int32))
     assert all(keys.shape[0] == 1 and keys.shape[2] == 20 for keys, _ in states.layers)

@@ -1,4 +1,4 @@
-"""Prefix LMs: input tokens see each other, targets those before them, in every form and of every architecture."""
+"""Prefix LMs: inputs attend in both directions, targets causally, in each form and architecture."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prefix_lm(tried):
 
 
 def by_hand(lm, prompt, target) -> float:
-    """Log-likelihood of a target by the model's own forward, given a mask that is written out."""
+    """Log-likelihood of a target by the model's own forward with an explicit mask."""
     whole = torch.from_numpy(np.concatenate([prompt.inputs, target])).long()[None]
     with torch.no_grad():
         mask = plain_mask(lm, len(prompt.inputs), whole.shape[1])
@@ -73,7 +73,7 @@ def test_every_architecture_that_takes_masks_is_trained_packed(tried):
 @pytest.mark.parametrize("tried", MASKED, ids=named)
 def test_every_architecture_scores_and_writes_as_its_own_forward_does(tried):
     lm = prefix_lm(tried)
-    # Two contexts that start alike, beyond the sliding windows of the list.
+    # Two contexts with a shared start, longer than the sliding windows of the list.
     units = made_up(len(lm.tokenizer), [(21, (3, 1, 4)), (16, (2, 5)), (7, (1, 1))])
     units[1] = replace(units[1], inputs=np.concatenate([units[0].inputs[:13], units[1].inputs[:3]]))
     layout = scoring_layout(lm).layout
@@ -127,7 +127,7 @@ def test_a_model_that_ignores_its_mask_or_sees_its_targets_is_refused(monkeypatc
     forward = lm.model.forward
     with monkeypatch.context() as patch:
         patch.setattr(lm.model, "forward", lambda **named: forward(**{**named, "attention_mask": None}))
-        with pytest.raises(ModelError, match="does not change with the next"):
+        with pytest.raises(ModelError, match="does not depend on the next"):
             check_prefix(lm)
     everything = torch.ones(1, 1, 8, 8, dtype=torch.bool)
     monkeypatch.setattr(lm.model, "forward", lambda **named: forward(**{**named, "attention_mask": everything}))
@@ -141,7 +141,7 @@ def test_an_encoder_decoder_is_refused(tmp_path):
 
 
 def test_inputs_see_each_other_and_nobody_sees_a_later_target():
-    """Told by gradients: which embeddings a token's log-probability depends on."""
+    """Checked with gradients: on which embeddings a token's log-probability depends."""
     lm = replace(make_lm("llama"), attention="prefix")
     prompt = EncodedPrompt(inputs=np.arange(10, 16, dtype=np.int32), targets=(np.arange(20, 24, dtype=np.int32),))
     pack = packed(lm, [prompt, prompt], [[0, 1]])
@@ -153,7 +153,7 @@ def test_inputs_see_each_other_and_nobody_sees_a_later_target():
         (gradient,) = torch.autograd.grad(scored[place], kept["out"])
         reached = (gradient.abs().sum(-1).flatten() > 0)[:10].tolist()
         assert reached == [True] * (6 + place) + [False] * (4 - place)
-    # A causal model's first input token would not know of the last; its reading of it shows in what is written.
+    # The order of the inputs still matters.
     other = replace(prompt, inputs=np.array([10, 11, 12, 13, 15, 14], dtype=np.int32))
     assert not torch.allclose(scored[:4], target_logprobs(lm, packed(lm, [other], [[0]])).logprobs, atol=1e-4)
 
@@ -203,7 +203,7 @@ def test_the_folder_says_how_inputs_are_read(tmp_path):
     assert causal.attention == "causal" and model_fingerprint(causal) != model_fingerprint(lm)
     back = save_model(causal, tmp_path / "causal")
     assert "flantune_attention" not in stored(back) and load_model(back).attention == "causal"
-    # It counts by how it is read, not by what some config still says.
+    # The fingerprint depends on the attention in use, not on a leftover entry of the config.
     assert model_fingerprint(causal) == model_fingerprint(load_model(back)) == model_fingerprint(make_lm("llama"))
 
 

@@ -13,7 +13,7 @@ needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reas
 
 @pytest.fixture
 def is_faster(monkeypatch):
-    """A machine on which oneDNN is the faster one."""
+    """Pretends that oneDNN is the faster library."""
     monkeypatch.setattr(products, "has_faster_products", lambda: True)
 
 
@@ -25,7 +25,7 @@ def test_a_layer_gives_the_same_numbers(is_faster, layer, shape):
     with torch.no_grad():
         fast = fast_form(layer)
         torch.testing.assert_close(fast(x), layer(x))
-        # A weight that changes is seen at once: nothing is copied.
+        # A changed weight takes effect at once, since nothing is copied.
         layer.weight.mul_(2.0)
         torch.testing.assert_close(fast(x), layer(x))
 

@@ -1,4 +1,4 @@
-"""Folders and weights that are no model to ask: an error that names what and says what to do, never a traceback."""
+"""Folders and weights that cannot be used give an error that says what is wrong and what to do, never a traceback."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_model_that_fills_gaps_is_no_decoder_only_model(config, tmp_path):
         weight.data.add_(0.1 * torch.randn_like(weight))
     model.save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="not a decoder-only model: what it says after a token changes"):
+    with pytest.raises(ModelError, match="not a decoder-only model: its output at a token depends on later tokens"):
         load(tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_an_adapter_without_its_base_or_its_weights(folder, tmp_path):
     own = {"peft_type": "PROMPT_TUNING", "base_model_name_or_path": str(tmp_path / "gone")}
     adapter = shutil.copytree(folder, tmp_path / "adapter", ignore=shutil.ignore_patterns("model.*", "config.json"))
     for base, message in (
-        (tmp_path / "gone", "the adapter's base model is not there"),
+        (tmp_path / "gone", "the adapter's base model is missing"),
         (adapter, "names itself as its base"),
         (folder, "cannot read the adapter"),
     ):

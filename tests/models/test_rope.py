@@ -1,4 +1,4 @@
-"""Models whose rotary positions follow the longest prompt: every prompt gets what it gets alone, on either side."""
+"""Models whose rotary positions depend on the longest prompt: each prompt gets the same results as alone."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def ids(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(5, len(tokenizer()), count).astype(np.int32)
 
 
-# Short, up to the border, one beyond, long.
+# Short, at the border, one beyond it, long.
 PROMPTS = [
     EncodedPrompt(inputs=ids(read, at), targets=(ids(written, 100 + at),))
     for at, (read, written) in enumerate([(9, 3), (BORDER - 4, 4), (BORDER - 3, 4), (60, 6), (14, 2), (90, 3)])
@@ -83,7 +83,7 @@ PROMPTS = [
 
 
 def alone(lm, prompt: EncodedPrompt, target: np.ndarray, *, reads_last: bool) -> list[float]:
-    """By a model that never read anything else."""
+    """Results of a model that has read nothing else before."""
     forget_lengths(lm)
     whole = torch.from_numpy(np.concatenate([prompt.inputs, target if reads_last else target[:-1]])).long()[None]
     with torch.no_grad():
@@ -117,7 +117,7 @@ def test_others_are_left_alone(kind):
 
 def test_the_isolation_test_looks_beyond_the_border(lm, monkeypatch):
     assert check_isolation(lm).is_isolated and reads_lines(lm)
-    # The same model without what holds each prompt to itself.
+    # The same model without the correction.
     other = make(next(name for name in MODELS if type(MODELS[name]()) is type(lm.model.config)))
     following_ropes.settle(other, [])
     monkeypatch.setattr("flantune.models.trial_lengths.rope_border", lambda _: BORDER)

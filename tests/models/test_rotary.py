@@ -1,4 +1,4 @@
-"""Rotary positions in one pass: transformers' numbers and gradients, and its function back in its place afterwards."""
+"""Rotary positions in one pass: results and gradients of transformers, whose function is restored afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from flantune.models.forms.training_form import TrainingForm
 
 @pytest.fixture
 def program():
-    """In use while a test runs."""
+    """Puts the program in use while a test runs."""
     if door.find_program().compiled is None:
         pytest.skip(door.find_program().why_not)
     with door.only_rows_in_use():
@@ -33,10 +33,10 @@ def program():
 
 
 def made_up(*, rows=1, heads=4, key_heads=2, tokens=5, width=64):
-    """Queries and keys as products lay them out, and angles whose halves differ."""
+    """Queries and keys in the memory layout of projections, and angles whose halves differ."""
     lines = [torch.randn(rows, tokens, count * width) for count in (heads, key_heads)]
     split = [line.view(rows, tokens, -1, width).transpose(1, 2) for line in lines]
-    # As numbers that both dtypes have.
+    # Numbers that are exact in both dtypes.
     angles = [torch.randn(rows, tokens, width).bfloat16().float() for _ in range(2)]
     return split, angles
 
@@ -93,7 +93,7 @@ def test_nothing_is_taken_from_transformers_where_no_program_can(program):
 
 
 class Model(torch.nn.Module):
-    """Of an architecture whose file is told."""
+    """A model that appears to come from the given module."""
 
 
 def model_of(name: str) -> torch.nn.Module:
@@ -108,13 +108,13 @@ def test_functions_with_the_same_numbers_take_another_form_until_the_block_ends(
         assert modeling_llama.apply_rotary_pos_emb is found and found.usual is usual
         raise RuntimeError("stop")
     assert modeling_llama.apply_rotary_pos_emb is usual
-    # Here it is known from how the function looks that results are of the queries' dtype.
+    # Llama's function gives float32 if the angles are float32; Olmo 2's keeps the dtype of queries and keys.
     assert not found.keeps_dtype
     assert [each.keeps_dtype for each in rotations(model_of(modeling_olmo2.__name__))] == [True]
 
 
 def test_functions_with_other_numbers_stay():
-    # Neighbors are turned as pairs.
+    # Cohere rotates adjacent pairs.
     assert rotations(model_of(modeling_cohere.__name__)) == []
     strange = ModuleType("strange")
     strange.apply_rotary_pos_emb = lambda x, angles: x
@@ -126,7 +126,7 @@ def test_what_is_not_for_the_program_is_asked_of_the_function(program):
     (found,) = rotations(model_of(modeling_llama.__name__))
     expected = modeling_llama.apply_rotary_pos_emb(query, key, *angles)
     torch.testing.assert_close(found(query, key, *angles), expected)
-    # float32 angles make results float32 here, which attention may be given nothing but.
+    # As in transformers, float32 angles make results float32.
     assert all(each.dtype == torch.float32 for each in found(query.bfloat16(), key.bfloat16(), *angles))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert all(each.dtype == torch.bfloat16 for each in found(query.bfloat16(), key.bfloat16(), *angles))
@@ -136,7 +136,7 @@ def test_what_is_not_for_the_program_is_asked_of_the_function(program):
 
 
 def test_keys_have_one_dtype_whoever_turns_them(program):
-    """One row is the program's; several that share their angles are not, and their keys go into the same cache."""
+    """The program rotates one row but not several with shared angles; their keys go into the same cache."""
     (found,) = rotations(model_of(modeling_llama.__name__))
     alone, angles = made_up()
     several, _ = made_up(rows=3)
@@ -151,7 +151,7 @@ def test_keys_have_one_dtype_whoever_turns_them(program):
 
 
 def test_part_of_a_head_may_be_turned():
-    """By the function itself: the other form gives the same where a head is turned as a whole."""
+    """The form gives the function's results if only part of a head is rotated."""
     for found in rotations(model_of(modeling_gpt_neox.__name__)):
         (query, key), angles = made_up()
         short = [angle[..., :32] for angle in angles]
@@ -177,6 +177,6 @@ def test_a_model_has_the_gradients_it_had(dtype, monkeypatch):
     found = gradients(lm, form, [pack_of(lm)])
     for one in (form, ReadingForm(lm)):
         assert [type(each) for each in one._rotations] == [LeanRotation]
-    # Two layers, forward and back.
+    # Two layers, forward and backward.
     assert calls == [False, False, True, True] or dtype not in door.find_program().dtypes
     assert distance(found, expected) < (1e-5 if dtype == torch.float32 else 0.1)

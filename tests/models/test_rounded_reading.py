@@ -1,4 +1,4 @@
-"""Reading in bfloat16: weights rounded once, lines, and attention of a line's requests by the program for segments."""
+"""Scoring in bfloat16: weights rounded once, and attention of a line's requests by the program for segments."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_numbers_are_those_of_autocast_and_the_weights_come_back(lm, packs):
         model = lm.model.base_model if lm.family == "decoder-only" else lm.model.get_encoder()
         exact = model(input_ids=tokens).last_hidden_state
     assert apart(found, expected) < 1e-2
-    # Fewer numbers are rounded on the way.
+    # Not less exact than autocast, since fewer numbers are rounded.
     assert apart(found, exact) < 1.1 * apart(expected, exact)
     after = dict(lm.model.named_parameters())
     assert after.keys() == before.keys()
@@ -88,7 +88,7 @@ def ids(*values: int) -> np.ndarray:
 
 
 def many(is_deep: bool) -> list[EncodedPrompt]:
-    """Contexts with starts in common, some within others, and options that branch, go on alone, or are one token."""
+    """Contexts with shared starts, some nested, and options that branch, that do not, or that are one token long."""
     start = np.arange(10, 40, dtype=np.int32)
     options = (ids(5, 6, 7), ids(5, 6, 8, 9), ids(4)), (ids(3),), (ids(5, 6, 7, 8),)
     return [
@@ -109,7 +109,7 @@ def test_the_program_sees_what_each_token_may_see(known, is_deep, key_heads, is_
     if program.read is None or torch.float32 not in program.dtypes:
         pytest.skip(program.why_not)
     if is_mutual and known:
-        pytest.skip("what reads both ways shares no start")
+        pytest.skip("prefix attention shares no starts")
     laid = forest(many(is_deep), known=known, is_mutual=is_mutual)
     if not known:
         assert any(request.seen for request in laid.requests) == (not is_mutual)

@@ -1,4 +1,4 @@
-"""Gated activations and norms in one pass: PyTorch's numbers and gradients, whatever the sizes and threads."""
+"""Gated activations and norms in one pass: PyTorch's results and gradients for all sizes and numbers of threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 @pytest.fixture(autouse=True)
 def program():
-    """In use while a test runs."""
+    """Puts the program in use while a test runs."""
     if door.find_program().compiled is None:
         pytest.skip(door.find_program().why_not)
     with door.in_use():
@@ -99,7 +99,7 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, monkeypatch):
 
 
 def test_the_trial_of_the_program_may_happen_while_a_layer_computes_its_activations_again():
-    """As in the first pass of a run with activation checkpointing."""
+    """This happens in the first pass of a run with activation checkpointing."""
     operations.agrees.cache_clear()
     x, weight = torch.randn(4, 32, requires_grad=True), torch.randn(32, requires_grad=True)
 
@@ -126,7 +126,7 @@ def test_a_model_has_the_gradients_it_had(architecture, dtype):
     lm = replace(make_lm(architecture, width=64), compute_dtype=dtype)
     form = TrainingForm(lm)
     parts = [other for *_, other in form._modules if isinstance(other, LeanGatedFeedForward)]
-    # Two layers; T5 has two stacks of them.
+    # Two layers; in T5, two in the encoder and two in the decoder.
     assert len(parts) == (4 if architecture == "t5" else 2)
     exact = replace(lm, compute_dtype=torch.float32)
     expected = gradients(exact, TrainingForm(exact, is_lean=False), [pack_of(exact)])

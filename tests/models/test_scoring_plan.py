@@ -88,14 +88,14 @@ def test_positions_are_close_to_what_must_be_read():
 def test_a_prefix_is_shared_only_where_it_pays():
     few_shot = [ids(*[7] * 90, row) for row in range(9)]
     assert [(c.length, len(c.members)) for c in shared_prefixes(few_shot)] == [(90, 9)]
-    # On an accelerator a pass more must save more.
+    # On an accelerator, another pass must save more.
     assert shared_prefixes(few_shot, pass_cost=forward_cost("cuda"))[0].length == 0
     assert shared_prefixes([ids(*[7] * 90, row) for row in range(1)])[0].length == 0
     assert shared_prefixes([ids(1, row) for row in range(9)])[0].length == 0
 
 
 def test_a_query_with_an_exemplar_of_its_own_does_not_spoil_the_prefix_of_the_others():
-    """The query whose copy is among the exemplars is shown another one."""
+    """A query that is among the exemplars is shown another one in its place."""
     usual = [ids(*range(100, 220), row) for row in range(30)]
     odd = ids(*range(100, 160), *range(300, 360), 5)
     clusters = shared_prefixes([*usual[:7], odd, *usual[7:]])

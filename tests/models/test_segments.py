@@ -24,7 +24,7 @@ def line(count: int, heads: int, *, seed: int) -> torch.Tensor:
 
 
 def one_by_one(query, key, value, bias, rule, queries, keys, mutual=None) -> torch.Tensor:
-    """The textbook's attention, a segment at a time; its first ``mutual`` tokens see each other."""
+    """Textbook attention, segment by segment; the first ``mutual`` tokens of a segment attend to each other."""
     found, q, k = [], ends(queries), ends(keys)
     for i in range(len(queries)):
         mine = [x[a[i] : a[i + 1]].transpose(0, 1) for x, a in ((query, q), (key, k), (value, k))]
@@ -57,7 +57,7 @@ CASES = {
     "prefix with bias": (AttentionRule(scale=1.0, is_causal=True), READ, READ, 6, True),
 }
 INPUTS = [30, 12, 0, 1, 2, 1, 31, 60, 7, 19, 110]
-"""How many tokens of each segment see each other, where the case is one of prefix attention: none, some, all."""
+"""Mutual tokens of each segment, for cases of prefix attention: none, some, all."""
 
 
 def inputs_of(case: str) -> list[int] | None:
@@ -97,7 +97,7 @@ def test_padding_behind_the_last_segment_is_nobodys():
 
 @pytest.fixture
 def poisoned():
-    """Memory that nobody wrote reads as not-a-number."""
+    """Makes unwritten memory NaN."""
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = True
     yield
@@ -106,7 +106,7 @@ def poisoned():
 
 @pytest.mark.parametrize(("behind_queries", "behind_keys"), [(0, 0), (0, 7), (7, 0), (5, 3)])
 def test_no_memory_is_read_that_nobody_wrote(poisoned, behind_queries, behind_keys):
-    """Once, a gradient of padding behind the keys was left unset when the queries had no padding."""
+    """The gradient of padding after the keys was once left unset when the queries had no padding."""
     queries = line(sum(WRITTEN) + behind_queries, 2, seed=0)
     keys, values = (line(sum(READ) + behind_keys, 2, seed=seed) for seed in (1, 2))
     rule = AttentionRule(scale=0.5, is_causal=False)
@@ -129,7 +129,7 @@ def test_dropout_is_repeated_in_the_backward_pass():
         return segment_attention(*lines, cu_query=ends(READ), cu_key=ends(READ), rule=rule)
 
     assert torch.equal(run(), run())
-    # Linear in the values for a fixed mask: the gradient tells the output exactly.
+    # For a fixed mask the output is linear in the values, so that the gradient determines it exactly.
     (gradient,) = torch.autograd.grad(run().sum(), lines[2])
     assert torch.allclose((gradient * lines[2]).sum(), run().sum())
     torch.manual_seed(6)
@@ -172,7 +172,7 @@ def test_few_shapes_occur_whatever_the_lengths():
 
 
 def test_work_is_skipped_not_masked():
-    """Sixteen short segments in a line must cost far less than one as long as the line."""
+    """Sixteen short segments must cost far less than one of the same total length."""
     rule, many, one = AttentionRule(scale=1.0, is_causal=True), [64] * 16, [1024]
     _plan.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Weights and operations, known before a model is loaded."""
+"""Number of weights and operations, computed without loading a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEQUENCE = 2_048 + 512
 @pytest.mark.parametrize(
     ("weights", "steps", "batch", "family", "printed"),
     [
-        # The table calls the two smallest 80M and 250M; its operations are those of T5's own 60M and 220M.
+        # The table calls the two smallest 80M and 250M; its operations are those of the original T5's 60M and 220M.
         (60_000_000, 98_000, 64, "encoder-decoder", 2.9e18),
         (220_000_000, 84_000, 64, "encoder-decoder", 9.1e18),
         (780_000_000, 64_000, 64, "encoder-decoder", 2.4e19),
@@ -39,7 +39,7 @@ def test_operations_are_those_of_flan_2022s_table_22(
 
 
 def test_the_row_of_flan_u_palm_repeats_the_operations_of_flan_palm() -> None:
-    """The table gives it 30,000 steps and 5.6E21, which is what 21,000 steps take."""
+    """The table states 30,000 steps and 5.6E21 operations, which are those of 21,000 steps."""
     found = training_flops(540_000_000_000, 30_000 * 32 * SEQUENCE, "decoder-only")
     assert found == pytest.approx(5.6e21 * 30 / 21, rel=0.03)
 
@@ -105,5 +105,5 @@ def test_weights_are_counted_without_making_them() -> None:
 
 
 def test_a_large_model_takes_no_memory() -> None:
-    config = GPT2Config(n_embd=12_288, n_layer=96, n_head=96)  # some 174 billion
+    config = GPT2Config(n_embd=12_288, n_layer=96, n_head=96)  # about 174 billion
     assert count_weights(config, "decoder-only") == pytest.approx(1.746e11, rel=0.01)

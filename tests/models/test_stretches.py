@@ -1,4 +1,4 @@
-"""Prompts of like length are read together, in as many passes as cost least."""
+"""Prompts of similar length are read together, in the number of passes with the lowest cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of encoder-decoders in lines: the numbers of each option alone, and nothing fed twice."""
+"""Options of encoder-decoders in lines: the scores of each option alone, and no token read twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = {"vocab_size": 320, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 
 KINDS = {
     "t5": ("T5", {}),
     "t5 v1.1": ("T5", {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
-    # A table of distances in every layer.
+    # With a table of biases in each layer.
     "umt5": ("UMT5", {"feed_forward_proj": "gated-gelu"}),
 }
 
@@ -126,7 +126,7 @@ def test_what_options_start_with_is_fed_once_and_nothing_is_padded(tokenizer):
     for side in (lm.model.get_encoder(), lm.model.get_decoder()):
         side.get_input_embeddings().register_forward_hook(lambda _, inputs, __: fed.append(inputs[0].tolist()))
     scores(lm, [unit, short], batch_tokens=1_000)
-    # What the head and the last layer are found with is a batch of one; a line ends in a little padding.
+    # Trials use batches of one row; a line ends in a little padding.
     lines = [line for line in fed if len(line) > 1]
     assert [line[:9] for line in lines] == [[*range(10, 17), 40, 1], [0, 20, 21, 22, 30, 0, 0, 0, 0]]
     assert {len(line) for line in lines} == {16}

@@ -1,4 +1,4 @@
-"""Weight gradients in the layout for AMX: the same numbers, and only where the processor has it."""
+"""Weight gradients in the layout for AMX: the same results, and used only if the processor has AMX."""
 
 from __future__ import annotations
 

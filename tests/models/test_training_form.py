@@ -164,7 +164,7 @@ def test_log_probabilities_of_tokens_and_their_gradient_are_those_of_cross_entro
 
 
 def test_the_gradient_of_log_probabilities_cannot_be_asked_for_twice_by_mistake():
-    """What was kept is gone after the first time."""
+    """The first backward pass overwrites the saved tensor."""
     logits = torch.randn(3, 5, requires_grad=True)
     found = PlainTokenLogprobs.apply(logits, torch.tensor([0, 1, 2])).sum()
     found.backward(retain_graph=True)

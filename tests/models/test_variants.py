@@ -1,4 +1,4 @@
-"""Variants of architectures that meet what the usual configs do not: dtypes, routers, kinds of layers."""
+"""Variants of architectures with features that the usual configs lack: dtypes, routers, kinds of layers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_adapters_leave_routers_alone(name):
     before, _ = plain_step(lm, prompts)
     with_own = attach_adapter(lm, ModelSettings(path="x", adapter="lora"), seed=1)
     after, gradient = plain_step(with_own, prompts)
-    # What starts from nothing changes nothing.
+    # A fresh adapter changes nothing.
     assert after == pytest.approx(before, abs=1e-5)
     assert gradient and not any("router" in each or "gate.weight" in each for each in gradient)
     found, _ = tuned_step(with_own, prompts, packed=check_isolation(with_own).is_isolated)
@@ -93,5 +93,5 @@ def test_a_merged_model_that_says_something_else_is_refused(name, is_same):
     if is_same:
         assert merged(with_own).adapter is None
     else:
-        with pytest.raises(ModelError, match="says something other"):
+        with pytest.raises(ModelError, match="differs by"):
             merged(with_own)

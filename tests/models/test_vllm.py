@@ -1,4 +1,4 @@
-"""The arguments handed to vLLM, seen by a stand-in: the library itself needs a GPU."""
+"""The arguments passed to vLLM, recorded by a stand-in, since the library needs a GPU."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def seen(monkeypatch, lm):
     class LLM:
         def __init__(self, **named):
             seen.engine = named
-            # The folder must be there while the engine loads.
+            # The folder must exist while the engine loads.
             from flantune.settings.config import ModelSettings
 
             seen.vocabulary = len(load_tokenizer(ModelSettings(path=named["model"])))
@@ -70,7 +70,7 @@ def test_settings_arrive_under_vllms_names(lm, seen):
 
 
 def test_vllm_takes_only_what_the_model_beside_it_leaves_free(lm, monkeypatch):
-    """It refuses to start where less memory is free than the share of the whole that it was told to take."""
+    """vLLM refuses to start if less memory is free than the share that it is told to take."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30, 100))
     assert _free_share(torch.device("cuda")) == pytest.approx(0.27)
     assert _free_share(lm.device) == 0.9
@@ -84,7 +84,7 @@ def test_greedy_asks_for_one_answer_and_gives_it_to_every_sample(lm, seen):
 
 
 def test_where_some_stop_texts_are_spared_what_vllm_wrote_is_cut_afterwards(lm, seen):
-    """vLLM ends at the first stop text, so it is not told of them."""
+    """vLLM ends at the first stop string, so none is passed to it."""
     decoding = Decoding(max_new_tokens=9, stop=("0",), spared=1)
     found = list(vllm_writer(lm)(lm, INPUTS[:1] * 11, decoding, samples=1, batch_tokens=100))
     assert seen.parameters.stop is None

@@ -1,4 +1,4 @@
-"""Attention in C++ stands behind one door: without its files and its line in the door, all works as before."""
+"""Attention in C++ is optional: without its files and its line in ``door.PROGRAMS``, everything works as before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINE = '    "cpu": "flantune.models.attention.native",\n'
 
 
 def numbers(folder: Path) -> dict[str, list[float]]:
-    """Losses of a small tuning run and scores of options by the tuned model, of both families."""
+    """Losses of a small tuning run and the tuned model's scores of options, for both families."""
     found: dict[str, list[float]] = {}
     for architecture in ARCHITECTURES:
         lm = make_lm(architecture)
@@ -50,7 +50,7 @@ def ids(rng, count: int) -> np.ndarray:
 
 
 def without_native(source: Path, copy: Path) -> None:
-    """The package without the program in C++ and the line that names it."""
+    """A copy of the package without the program in C++ and the line that names it."""
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", *PROGRAM))
     path = copy / "models/attention/door.py"
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Writing in batches: equal to the model's own generate on each prompt alone, whatever stands beside it."""
+"""Generation in batches equals the model's own ``generate`` on each prompt alone, whatever the rest of the batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def some_inputs(vocabulary, lengths=(5, 17, 9, 9, 30, 2, 21, 3, 12)):
 
 
 def hugging_face(lm, inputs, steps, **settings):
-    """What transformers' own generate writes after one input; it has no way to let inputs see each other."""
+    """The answer of transformers' ``generate`` to one input; it does not support prefix attention."""
     if lm.reads_both_ways:
         return greedy_by_hand(lm, torch.from_numpy(inputs).long(), steps, {*end_tokens(lm)})
     config = GenerationConfig(
@@ -61,7 +61,7 @@ def end_of_sequence(lm, token):
 
 @contextmanager
 def often_ending(lm, inputs):
-    """A token that many answers have counts as the end, so that rows leave at different times."""
+    """Makes a frequent token an end token, so that rows leave at different times."""
     seen = Counter(token for tokens in generate(lm, inputs, max_new_tokens=STEPS) for token in set(tokens))
     counted = [token for token, rows in seen.most_common() if rows < len(inputs)]
     with end_of_sequence(lm, counted[0]):
@@ -97,7 +97,7 @@ def test_every_family_passes_the_start_up_test(lm):
 @pytest.mark.parametrize("samples", [1, 3])
 def test_one_copy_of_what_rows_start_with_changes_no_answer(lm, budget, samples):
     if writing_method(lm) != "shared":
-        pytest.skip("nothing is read from one copy")
+        pytest.skip("no start is read from one copy")
     shown = some_inputs(len(lm.tokenizer), lengths=(45,))[0]
     inputs = [np.concatenate([shown, ids]) for ids in some_inputs(len(lm.tokenizer))]
     inputs += some_inputs(len(lm.tokenizer), lengths=(7, 13))
@@ -114,7 +114,7 @@ def test_one_copy_of_what_rows_start_with_changes_no_answer(lm, budget, samples)
 
 
 def test_bfloat16_arithmetic_writes_side_by_side(lm):
-    # Autocast rounds keys and values each in its own way: a cache must take what it is given.
+    # Autocast may give keys and values different dtypes, which a cache must support.
     half = replace(lm, compute_dtype=torch.bfloat16)
     inputs = some_inputs(len(lm.tokenizer))
     found = list(write(half, inputs, Decoding(max_new_tokens=4), batch_tokens=8_192))
@@ -149,7 +149,7 @@ def test_a_model_whose_cache_lies_is_written_with_without_one(lm, monkeypatch):
 
 
 class Positions:
-    """Counts the positions that go through a model's transformer."""
+    """Counts the positions that a model reads."""
 
     def __init__(self, lm, monkeypatch):
         self.read = 0
@@ -172,7 +172,7 @@ def test_a_common_prefix_is_read_once(lm, monkeypatch):
     writing_method(lm)
     positions = Positions(lm, monkeypatch)
     assert generate(lm, inputs, max_new_tokens=3) == expected
-    # 40 once, four rests padded to the longest, and two more tokens of each of the four.
+    # 40 shared ones, the rests of four prompts padded to the longest, and two more tokens for each of the four.
     assert positions.read <= 40 + 4 * 9 + 4 * 2
 
 
@@ -235,7 +235,7 @@ def test_noise_draws_from_the_softmax():
     keys = [draw_key(0, np.array([1], dtype=np.int32), sample) for sample in range(20_000)]
     chosen = choose_tokens(logits.expand(len(keys), -1), temperature=1.0, keys=keys)
     shares = np.bincount(chosen, minlength=4) / len(keys)
-    # Four standard errors of the largest share.
+    # Four standard errors, for the largest share.
     assert np.abs(shares - [0.5, 0.3, 0.15, 0.05]).max() < 4 * (0.25 / len(keys)) ** 0.5
     cold = choose_tokens(logits.expand(len(keys), -1), temperature=0.1, keys=keys)
     assert np.mean(np.array(cold) == 0) > 0.98
@@ -283,7 +283,7 @@ def test_out_of_memory_with_one_row_is_an_error_and_other_errors_are_not_taken_f
 
 @pytest.fixture
 def letters(lm, monkeypatch):
-    """Every token reads as two letters, for models whose own text is mostly broken characters."""
+    """Decodes each token to two letters, for models whose text is mostly broken characters."""
     words = lambda tokens, **_: "".join(chr(97 + token % 26) + chr(65 + token % 7) for token in tokens)  # noqa: E731
     monkeypatch.setattr(lm.tokenizer, "decode", words)
 
@@ -291,7 +291,7 @@ def letters(lm, monkeypatch):
 def test_stop_strings_end_an_answer_where_the_whole_text_says(lm, letters):
     inputs = some_inputs(len(lm.tokenizer))
     whole = {one.index: one.text for one in write(lm, inputs, Decoding(max_new_tokens=STEPS))}
-    # From the middle of one token to the middle of the next.
+    # A stop string from the middle of one token to the middle of the next.
     stop = tuple(text[7:9] for text in whole.values() if len(text) > 9)[:3]
     found = {one.index: one for one in write(lm, inputs, Decoding(max_new_tokens=STEPS, stop=stop), batch_tokens=80)}
     for at, text in whole.items():

@@ -141,7 +141,7 @@ def test_noise_where_it_does_not_belong_is_refused(tmp_path, monkeypatch):
         tune_small(tmp_path, make_lm("t5"), settings(neftune_alpha=5.0))
     lm = make_lm("llama")
     pack = make_batches(lm).batch(0).packs[0]
-    with pytest.raises(ModelError, match="does not ask its input embeddings"), noisy(lm, NOISE, pack):
+    with pytest.raises(ModelError, match="does not use its input embeddings"), noisy(lm, NOISE, pack):
         pass
     with pytest.raises(ModelError, match="embeds other tokens"), noisy(lm, NOISE, pack):
         lm.model.get_input_embeddings()(torch.zeros(1, 3, dtype=torch.long))

@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_said_at_the_start(tmp_path, monkeypatch):
         tune_small(tmp_path / "two", make_lm("llama"), settings(steps=1, compile=True))
     lm = make_lm("llama")
     lm.model.supports_gradient_checkpointing = False
-    with pytest.raises(ModelError, match=r"training\.activation_checkpointing: LlamaForCausalLM cannot compute"):
+    with pytest.raises(ModelError, match=r"training\.activation_checkpointing: LlamaForCausalLM does not support"):
         tune_small(tmp_path / "three", lm, settings(steps=1, activation_checkpointing=True))
 
 

@@ -139,13 +139,13 @@ def save_adapter(lm: LanguageModel, folder: Path, *, base: str) -> None:
         _prompt_config(lm, lm.adapter, base=base).save_pretrained(folder)
         vectors = lm.adapter.vectors.detach().cpu().contiguous()
         save_file({"prompt_embeddings": vectors}, folder / WEIGHTS, metadata={"format": "pt"})
-    stands_on: dict[str, object] = {"base_model_name_or_path": base}
+    origin: dict[str, object] = {"base_model_name_or_path": base}
     if lm.adapter is not None and lm.adapter.base:
-        stands_on["weights"] = lm.adapter.base
+        origin["weights"] = lm.adapter.base
     if lm.attention != attention_of(lm.model.config):
-        stands_on["attention"] = lm.attention
-    if len(stands_on) > 1:
-        write_json(folder / BASE, stands_on)
+        origin["attention"] = lm.attention
+    if len(origin) > 1:
+        write_json(folder / BASE, origin)
 
 
 def merged(lm: LanguageModel) -> LanguageModel:
@@ -160,22 +160,22 @@ def merged(lm: LanguageModel) -> LanguageModel:
         raise ModelError("only low-rank adapters can be merged", where="model.merge_adapter", hint=hint)
     if getattr(lm.model, "is_quantized", False):
         hint = "load the adapter's folder without model.quantize and merge that"
-        raise ModelError("weights in 4 bits cannot take up an adapter", where="model.merge_adapter", hint=hint)
-    before = _says(lm)
+        raise ModelError("no adapter can be merged into weights in 4 bits", where="model.merge_adapter", hint=hint)
+    before = _trial_logits(lm)
     whole = replace(lm, model=lm.adapter.wrapper.merge_and_unload(), adapter=None)
     whole.model.requires_grad_(True)
-    difference = float((_says(whole) - before).abs().max()) / max(1.0, float(before.abs().max()))
+    difference = float((_trial_logits(whole) - before).abs().max()) / max(1.0, float(before.abs().max()))
     if difference > _MERGED_TOLERANCE:
         raise ModelError(
-            f"the merged {type(whole.model).__name__} says something other than the model with its adapter, by "
-            f"{difference:.1%}: some of its layers share weights, or read them without the adapter",
+            f"the merged {type(whole.model).__name__} differs by {difference:.1%} from the model with its adapter: "
+            "some of its layers share weights, or read them without the adapter",
             where="model.merge_adapter",
             hint="set model.merge_adapter = false, or leave such layers out with model.lora.targets",
         )
     return whole
 
 
-def _says(lm: LanguageModel) -> Tensor:
+def _trial_logits(lm: LanguageModel) -> Tensor:
     """Logits of synthetic tokens."""
     tokens = made_up(lm)
     model: Any = lm.model
@@ -234,8 +234,8 @@ def _is_matrix(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
-def _with_an_answer_of_their_own(model: nn.Module) -> list[str]:
-    """Linear layers that return more than a product, such as a router's choice of experts, so nothing can be added."""
+def _unadaptable(model: nn.Module) -> list[str]:
+    """Linear layers that return more than a product (a router's choice, say), so that no adapter can be added."""
     return [
         name
         for name, part in model.named_modules()
@@ -264,7 +264,7 @@ def _lora_config(lm: LanguageModel, settings: LoraSettings) -> Any:
         use_rslora=settings.rank_stabilized,
         use_dora=settings.dora,
         target_modules="all-linear" if is_all else list(settings.targets),
-        exclude_modules=(_with_an_answer_of_their_own(lm.model) or None) if is_all else None,
+        exclude_modules=(_unadaptable(lm.model) or None) if is_all else None,
         # GPT-2 stores its matrices transposed.
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in lm.model.modules()),
     )

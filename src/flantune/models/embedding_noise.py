@@ -1,6 +1,6 @@
 """NEFTune: uniform noise on the embeddings of prompts during tuning, independent of how prompts are packed.
 
-The noise of a number is a hash of the step, the prompt's index in it, the token's position and the dimension. As
+The noise of an element is a hash of the step, the prompt's index in it, the token's position and the dimension. As
 nothing is drawn in sequence, rows, micro-batches, processes and interruptions do not change it.
 """
 
@@ -37,7 +37,7 @@ class EmbeddingNoise:
     """The noise of one step.
 
     Attributes:
-        alpha: The scale: a number is in ±alpha / √(tokens of the prompt × width of the embeddings).
+        alpha: The scale: noise is in ±alpha / √(tokens of the prompt × width of the embeddings).
         key: Key of the noise; it differs at each step.
     """
 
@@ -79,7 +79,8 @@ def noisy(
         if line is not None:
             starts, scales = (_in_line(values, pack, line) for values in (starts, scales))
         if output.shape[:-1].numel() != starts.size:
-            raise ModelError("embeds other tokens than it is given", where="training.neftune_alpha", hint=_HINT)
+            message = "the model embeds other tokens than it is given"
+            raise ModelError(message, where="training.neftune_alpha", hint=_HINT)
         met.append(True)
         first = on_device(torch.from_numpy(starts.reshape(-1)), output.device)
         scale = on_device(torch.from_numpy(scales.reshape(-1, 1)), output.device)
@@ -91,10 +92,10 @@ def noisy(
     finally:
         handle.remove()
     if not met:
-        raise ModelError("does not ask its input embeddings", where="training.neftune_alpha", hint=_HINT)
+        raise ModelError("the model does not use its input embeddings", where="training.neftune_alpha", hint=_HINT)
 
 
-_HINT = "set training.neftune_alpha = 0: this model takes no noise"
+_HINT = "set training.neftune_alpha = 0: this model does not support noise"
 
 
 def uniform(starts: Tensor, width: int) -> Tensor:

@@ -66,8 +66,8 @@ def fit_micro_batch(
     """The best micro-batch for this model on its device; it changes memory and speed, never the gradient.
 
     On an accelerator, it is doubled as long as a pass of the largest shape, its gradients and the optimizer's state
-    fit. On the CPU, it is the size measured to be fast, or less if memory is short. The weights, their gradients and
-    the random state do not change.
+    fit. On the CPU, it is the size measured to be fast, or a smaller one if there is less memory. The weights, their
+    gradients and the random state do not change.
 
     Args:
         lm: The model, on its device.
@@ -75,7 +75,7 @@ def fit_micro_batch(
         batch_tokens: Tokens of an optimizer step; none is larger.
         optimizer: Its name, for the size of its state.
         form: The form in which the model is trained; None: as it is.
-        asks_inputs: The tokens of inputs carry loss, too.
+        asks_inputs: Whether the loss includes the tokens of inputs.
 
     Raises:
         ModelError: Not even one row fits; the message says what to change.

@@ -243,7 +243,7 @@ def check_positions(lm: LanguageModel, longest: int, *, setting: str) -> None:
     limit = known_positions(lm)
     if limit and longest > limit:
         raise ModelError(
-            f"a prompt with its target has {longest} tokens but the model knows {limit} positions",
+            f"a prompt with its target has {longest} tokens but the model has {limit} positions",
             where=setting,
             hint=f"lower {setting}, so that inputs and target fit into {limit}",
         )

@@ -71,8 +71,8 @@ def decoded(
         head: Its head.
         tokens: The decoder's inputs, [rows, length].
         read: The encoder's output.
-        sees_read: Which of the encoder's states each token sees.
-        sees_own: Which earlier tokens each token sees; None: all.
+        sees_read: Mask of cross-attention: which of the encoder's states each token attends to.
+        sees_own: Mask of self-attention: which earlier tokens each token attends to; None: all.
         cache: Keys and values of earlier tokens; the new ones are added.
     """
     model: Any = lm.model
@@ -103,7 +103,7 @@ def logits_of(lm: LanguageModel, head: Head | None, outputs: Tensor, *, multiple
 
 @trait
 def find_head(lm: LanguageModel) -> Head | None:
-    """The head that reproduces the model's own logits; None if no known form does, so the model's own must be used.
+    """The head that reproduces the model's own logits; None if no known form does and the model's own must be used.
 
     Tried once per model, on a few tokens, in float32 without dropout.
     """
@@ -115,7 +115,7 @@ def find_head(lm: LanguageModel) -> Head | None:
             hidden, expected = _probe(lm)
             return next((head for head in _candidates(lm.model) if _is_right(lm, head, hidden, expected)), None)
     except FAILURES:
-        # The model's parts have other names than in other models; the model itself can be called.
+        # The parts have other names in this model; the model as a whole still works.
         return None
 
 

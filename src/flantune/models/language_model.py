@@ -106,7 +106,7 @@ class LanguageModel:
 
     @property
     def reads_both_ways(self) -> bool:
-        """Whether a decoder-only model's input tokens see each other, whatever their order."""
+        """Whether a decoder-only model's input tokens attend to each other in both directions (prefix attention)."""
         return self.attention == "prefix"
 
     @property
@@ -131,7 +131,7 @@ class LanguageModel:
             raise ModelError(
                 f"the weights are {', '.join(sorted(wrong))}, expected torch.float32",
                 where="model",
-                hint="convert them with model.float(); model.dtype sets the arithmetic apart from the weights",
+                hint="convert them with model.float(); model.dtype sets the arithmetic only",
             )
 
 

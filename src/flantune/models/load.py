@@ -330,7 +330,7 @@ def _mark_untied(model: Any, path: Path) -> None:
 
 
 def _mark_attention(lm: LanguageModel, path: Path) -> None:
-    """Stores that a model's inputs see each other, so that it is loaded as such; nothing if attention is causal."""
+    """Stores in the config that the model uses prefix attention, so that it is loaded with it; nothing if causal."""
     if lm.reads_both_ways == (attention_of(lm.model.config) == "prefix"):
         return
     stored = json.loads(path.read_text(encoding="utf-8"))

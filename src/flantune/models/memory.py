@@ -1,4 +1,4 @@
-"""How much memory is left, and when it ran out."""
+"""Available and used memory, and errors that mean it ran out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flantune.system.memory import peak_bytes
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on an accelerator or in the machine, which PyTorch tells by the text of its error alone.
+    """Whether an error means that memory ran out, on an accelerator or the machine; the latter PyTorch tells as text.
 
     >>> is_out_of_memory(RuntimeError("can't allocate memory")), is_out_of_memory(RuntimeError("something else"))
     (True, False)
@@ -22,7 +22,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def available_memory_bytes() -> int:
-    """Memory that this process may still take: what the machine has free, or its container's limit if lower."""
+    """Memory that this process may still allocate: what the machine has free, or its container's limit if lower."""
     free = _free_bytes() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     return free if limit is None or used is None else min(free, max(0, limit - used))
@@ -45,7 +45,7 @@ def _number(path: str) -> int | None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Highest memory so far: of the accelerator, or of this process on the CPU."""
+    """Peak memory so far: of the accelerator, or of this process if it runs on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_bytes()

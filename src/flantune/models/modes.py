@@ -1,4 +1,4 @@
-"""Temporarily puts a model into another mode: its modules, its gradients, its random numbers."""
+"""Temporary changes of training mode, gradients and random state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Within the block, all modules are in training mode (with dropout) or none; afterwards, each is as before."""
+    """Within the block, all modules are in training mode (with dropout), or none is; afterwards, each is as before."""
     changed = [module for module in model.modules() if module.training is not training]
     for module in changed:
         module.training = training

@@ -78,7 +78,7 @@ def build_model(
     """
     if scratch.hidden_size % scratch.heads:
         raise ModelError(
-            f"hidden_size {scratch.hidden_size} does not divide by {scratch.heads} heads",
+            f"hidden_size {scratch.hidden_size} is not divisible by {scratch.heads} heads",
             where="model.scratch",
             hint=f"set model.scratch.hidden_size = {scratch.heads * (scratch.hidden_size // scratch.heads + 1)}",
         )

@@ -1,1 +1,1 @@
-"""Attention within segments of one flat line of tokens: interface, masks, and a program in C++ behind one door."""
+"""Attention within segments of one flat line of tokens: masks, PyTorch code, faster programs for CPU and GPU."""

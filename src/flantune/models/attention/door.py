@@ -1,7 +1,7 @@
-"""The door for programs that compute attention within segments faster than PyTorch's products.
+"""The interface to programs that compute attention within segments faster than PyTorch's matrix products.
 
-Behind it are one in C++ for the CPU and PyTorch's own kernel for GPUs. Without the files of the first (``native*`` and
-``segment_attention.cpp``) and its line in ``PROGRAMS`` everything works as on a machine without a compiler.
+There is one in C++ for CPUs, and PyTorch's variable-length kernel for GPUs. If the files of the first (``native*`` and
+``segment_attention.cpp``) and its line in ``PROGRAMS`` are removed, everything works as without a compiler.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from flantune.models.attention.rules import AttentionRule
 
 Limits = tuple[Tensor, Tensor, int, int]
-"""Where segments of queries and of keys end, on the device of the lines and with what stands behind the last segment
-as one more, int32, [segments + 2]; and how long a segment of either is at most."""
+"""Ends of the segments of queries and of keys, each with the padding as one more segment, int32, [segments + 2], on the
+device of the tokens; then upper bounds of the length of a segment of queries and of keys."""
 Attend = Callable[
     [Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor | None, "AttentionRule", Limits | None], Tensor
 ]
-"""Query, key, value, bias, ends of the queries, ends of the keys, tokens that see each other, rule and limits, as
-``interface.segment_attention`` has them."""
+"""Query, key, value, bias, ends of the queries, ends of the keys, mutual tokens, rule and limits; see
+``interface.segment_attention``."""
 Read = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, "AttentionRule"], tuple[Tensor, Tensor]]
-"""Query, key, value, ends of the queries, ends of the keys, tokens that see each other, and rule, without gradients.
-Gives attention and the log-sum-exp of each query's scores to the base of 2, [heads, tokens], which means nothing where
-a query sees no key."""
+"""Query, key, value, ends of the queries, ends of the keys, mutual tokens, and rule. Without gradients. Returns
+attention and the base-2 log-sum-exp of each query's scores, [heads, tokens]; the latter is undefined for a query
+without keys."""
 
 PROGRAMS = {
     "cpu": "flantune.models.attention.native",
     "cuda": "flantune.models.attention.varlen",
 }
-"""By kind of device, a module with a ``find_program``; imported when a program is wanted."""
+"""Kind of device → module with a ``find_program``, imported when needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class Program:
     """A program, or why there is none.
 
     Attributes:
-        attend: Computes attention, and its gradient.
-        read: Computes attention, and what it takes to join it with attention to other keys.
-        dtypes: What it computes with on this processor; none where there is no program.
-        width_step: Widths of a head must be a multiple of it.
-        widest: The largest of these widths; 0: any.
-        is_plain: It knows neither bias nor tokens that see each other, and needs the limits.
-        why_not: Why there is none, or not for every dtype; empty otherwise.
-        compiled: The same program's operations on rows (``forms.row_operations``); None where it has none.
+        attend: Computes attention, with gradients.
+        read: Computes attention and the log-sum-exp that is needed to combine it with attention to other keys.
+        dtypes: The dtypes it supports on this processor; empty when there is no program.
+        width_step: The width of a head must be a multiple of this.
+        widest: The largest width of a head; 0: no limit.
+        is_plain: It supports neither a bias nor mutual tokens, and needs the limits.
+        why_not: Why there is no program, or none for some dtype; empty otherwise.
+        compiled: The library with operations on rows (``forms.row_operations``); None where there is none.
     """
 
     attend: Attend | None = None
@@ -64,7 +64,7 @@ class Program:
 
 
 def find_program(device: str = "cpu") -> Program:
-    """The program that is there for a kind of device, tried before it is used."""
+    """The program for a kind of device, checked against PyTorch before it is returned."""
     if device not in PROGRAMS:
         return Program(why_not="this flantune has none")
     return cast("Program", import_module(PROGRAMS[device]).find_program())
@@ -76,7 +76,7 @@ def why_not_program(dtype: torch.dtype, device: str = "cpu") -> str:
     return "" if dtype in program.dtypes else program.why_not or f"it does not compute in {dtype}"
 
 
-# Plain values, which is all that PyTorch's compiler follows.
+# The program in use. Plain module variables, since PyTorch's compiler traces nothing else here.
 _attend: Attend | None = None
 _device = ""
 _dtypes: tuple[torch.dtype, ...] = ()
@@ -88,7 +88,7 @@ _row_dtypes: tuple[torch.dtype, ...] = ()
 
 @contextmanager
 def in_use(device: str = "cpu") -> Iterator[None]:
-    """Within the block, attention on this kind of device is computed by the program where there is one that can."""
+    """Within the block, attention on this kind of device is computed by its program where that supports it."""
     global _attend, _device, _dtypes, _width_step, _widest, _is_plain
     before, program = (_attend, _device, _dtypes, _width_step, _widest, _is_plain), find_program(device)
     _attend, _device, _dtypes = program.attend, device, program.dtypes
@@ -102,7 +102,7 @@ def in_use(device: str = "cpu") -> Iterator[None]:
 
 @contextmanager
 def only_rows_in_use(device: str = "cpu") -> Iterator[None]:
-    """Within the block, operations on rows are the program's; attention is whose it was."""
+    """Within the block, operations on rows are computed by the program; attention is computed as before."""
     global _row_dtypes
     before, program = _row_dtypes, find_program(device)
     _row_dtypes = () if program.compiled is None else program.dtypes
@@ -113,19 +113,19 @@ def only_rows_in_use(device: str = "cpu") -> Iterator[None]:
 
 
 def rows_in_use(dtype: torch.dtype) -> bool:
-    """Whether a program is in use that has operations on rows in a dtype."""
+    """Whether the program in use has operations on rows in a dtype."""
     return dtype in _row_dtypes
 
 
 def is_for(query: Tensor, key: Tensor, value: Tensor, rule: AttentionRule, *, is_plain: bool = True) -> bool:
-    """Whether a program is in use and computes such attention.
+    """Whether a program is in use and supports this attention.
 
     Args:
         query: See ``attend``.
         key: Likewise.
         value: Likewise.
-        rule: Who sees whom.
-        is_plain: There is no bias, nobody sees later tokens under a causal rule, and the limits are known.
+        rule: Which tokens of a segment attend to which.
+        is_plain: There is no bias, no mutual token, and the limits are known.
     """
     return (
         query.dtype in _dtypes
@@ -151,5 +151,5 @@ def attend(
     limits: Limits | None = None,
 ) -> Tensor:
     """Attention by the program in use; see ``interface.segment_attention``."""
-    assert _attend is not None  # ``is_for`` was asked.
+    assert _attend is not None  # As ``is_for`` made sure.
     return _attend(query, key, value, bias, cu_query, cu_key, mutual, rule, limits)

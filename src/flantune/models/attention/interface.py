@@ -1,7 +1,7 @@
-"""flantune's attention under the name by which transformers finds it: segments of one flat line, or as usual.
+"""flantune's attention, registered with transformers under the name "flantune".
 
-Called with the ends of segments (``cu_seq_lens_q``, as flash attention names them), it computes within segments; called
-without, it does what "sdpa" does.
+Called with the ends of segments (``cu_seq_lens_q``, as for flash attention), it computes attention within the segments
+of one flat line; called without, it does what "sdpa" does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "flantune"
 MAX_KEPT = 512
-"""Attention weights of segments up to this length are kept for the backward pass."""
+"""Attention weights are kept for the backward pass if no segment is longer than this."""
 
 
 @library.custom_op("flantune::segment_attention", mutates_args=())
@@ -45,7 +45,8 @@ def _attend(
 ) -> tuple[Tensor, Tensor]:
     """See ``segment_attention``; one opaque operation, so that a compiled model does not depend on the segments.
 
-    Also gives the attention weights, as many as there is room for: memory that is not written costs none.
+    Also returns the attention weights in a flat tensor of ``room`` elements, with as many chunks as fit. What is not
+    written of it takes no memory.
     """
     rule = AttentionRule(scale=scale, is_causal=is_causal, window=window, dropout=dropout)
     plan = plan_of(cu_query, cu_key, query.shape[1], mutual, query.device)
@@ -95,7 +96,7 @@ def _(
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs[:8])
     ctx.rule = inputs[8:12]
-    # Otherwise PyTorch would make a gradient of zeros for the kept weights.
+    # Otherwise PyTorch would allocate a gradient of zeros for the kept weights.
     ctx.set_materialize_grads(False)
 
 
@@ -125,21 +126,21 @@ def segment_attention(
     longest: int = 0,
     limits: door.Limits | None = None,
 ) -> Tensor:
-    """Attention in which each token sees its own segment and nothing else; the work is that of the segments alone.
+    """Attention of each token to its own segment only; the cost is that of the segments one by one.
 
     Args:
         query: [tokens, heads, width].
         key: [tokens, heads or a divisor of them, width].
         value: Like ``key``.
-        cu_query: Where each segment's queries begin, then their end; int32 on the CPU, [segments + 1].
-        cu_key: Likewise for keys; segment i of the queries sees segment i of the keys.
-        rule: Who sees whom within a segment.
+        cu_query: Start of each segment's queries, and the end of the last, int32 on the CPU, [segments + 1].
+        cu_key: Likewise for keys; segment i of the queries attends to segment i of the keys.
+        rule: Which tokens of a segment attend to which.
         bias: Added to the scores by head and distance, [heads, 2·reach + 1]; see ``segments.toeplitz``.
-        mutual: How many tokens at the start of each segment see each other though the rule is causal, int32 on the CPU,
-            [segments]; None: nobody sees later tokens.
-        longest: Keys of the longest segment. When given and not too large, attention weights are kept for the backward
-            pass; otherwise they are computed again there, as they always are on an accelerator, whose memory is dear.
-        limits: The ends once more, for a program on an accelerator.
+        mutual: How many tokens at the start of each segment attend to each other although the rule is causal, int32 on
+            the CPU, [segments]; None: none do.
+        longest: Keys of the longest segment, or a little more; 0: unknown. On a CPU, attention weights are kept for the
+            backward pass if this is known and at most ``MAX_KEPT``; otherwise they are computed again to save memory.
+        limits: The ends on the device, for a program on an accelerator.
 
     Returns:
         [tokens, heads, width]; zeros for tokens of no segment.
@@ -170,10 +171,10 @@ def attention(
     mutual: Tensor | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """What a transformers model calls in each attention layer; tensors are [1, heads, tokens, width]."""
+    """Called by a transformers model in each attention layer; query, key and value are [1, heads, tokens, width]."""
     forest = more.pop("forest", None)
     if forest is not None:
-        # Requests of a line, to be scored (see ``flantune.models.scoring.forest_attention``).
+        # Scoring: see ``flantune.models.scoring.forest_attention``.
         return forest(query, key, value, scale=scaling, window=int(more.get("sliding_window") or 0)), None
     if cu_seq_lens_q is None or cu_seq_lens_k is None:
         if position_bias is not None:
@@ -211,7 +212,7 @@ def attention(
 
 
 def install(model: PreTrainedModel) -> bool:
-    """Makes a model call ``attention``; False where it cannot (it computes attention by itself, or must be eager)."""
+    """Makes a model use ``attention``; False where it cannot (its attention is not exchangeable, or eager)."""
     if model.config._attn_implementation == NAME:
         return True
     if model.config._attn_implementation != "sdpa" or not model._can_set_attn_implementation():

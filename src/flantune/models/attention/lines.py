@@ -1,4 +1,4 @@
-"""Packed rows as one flat line of tokens with hardly any padding, for models that can read it."""
+"""Packed rows as one flat line of tokens with hardly any padding, for models that support it."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-3
 STEP = 32
-"""Lines are padded to a multiple of so many tokens: shapes that come back cost nothing (see ``padded_length``)."""
+"""Lines are padded to a multiple of this many tokens, because each new shape costs time (see ``padded_length``)."""
 REACH = 128
-"""Distances of T5's bias are looked up in steps of so many, so that few shapes occur."""
+"""T5's table of biases by distance has a multiple of this length, so that few shapes occur."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Tokens of all segments, one segment after the other, longest first; a little padding after the last.
+    """The tokens of all segments, one segment after the other, usually longest first, with a little padding at the end.
 
     Attributes:
         tokens: [n].
-        positions: Position of each within its segment, [n].
-        ends: Where each segment begins, and the end of the last, int32, [segments + 1].
-        index: Where each place of the pack went, [rows, length]; 0 for padding.
-        mutual: How many tokens at the start of each segment see each other, [segments]; None: nobody sees later ones.
+        positions: Position of each token within its segment, [n].
+        ends: Start of each segment, and the end of the last, int32, [segments + 1].
+        index: Place in the line of each token of the pack, [rows, length]; 0 for padding.
+        mutual: How many tokens at the start of each segment attend to each other in both directions, [segments]; None:
+            attention is causal.
     """
 
     tokens: Int32
@@ -54,12 +55,12 @@ class Line:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest segment."""
+        """Length of the longest segment in tokens."""
         return int(np.diff(self.ends).max(initial=0))
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each token's segment, 1 for padding, [n]."""
+        """Length of each token's segment, 1 for padding, [n]."""
         sizes = np.diff(self.ends).astype(np.int64)
         return np.pad(np.repeat(sizes, sizes), (0, len(self.tokens) - int(self.ends[-1])), constant_values=1)
 
@@ -72,7 +73,7 @@ def line_up(
     mutual: NDArray[np.bool_] | None = None,
     is_padded: bool = False,
 ) -> Line:
-    """The real tokens of packed rows in one line.
+    """Puts the tokens of packed rows, without their padding, in one line.
 
     >>> line = line_up(np.array([[5, 6, 7, 0], [8, 9, 1, 2]]), np.array([[1, 2, 2, 0], [1, 1, 1, 1]]))
     >>> line.tokens[:7].tolist(), line.ends.tolist(), line.positions[:7].tolist(), len(line.tokens)
@@ -81,9 +82,10 @@ def line_up(
     Args:
         tokens: [rows, length].
         segments: Number of each token's segment in its row from 1 on, 0 for padding, [rows, length].
-        order: The segments in the order wanted, numbered as they are in the rows; None: longest first.
-        mutual: Which tokens at the start of their segment see each other, [rows, length]; None: nobody sees later ones.
-        is_padded: There is some padding, however long the line is.
+        order: Order of the segments, which are numbered row by row from 0; None: longest first.
+        mutual: Tokens at the start of their segment that attend to each other in both directions, [rows, length]; None:
+            attention is causal.
+        is_padded: Add padding even if the line already has a length that needs none.
     """
     rows, places = np.nonzero(segments)
     name = rows * (int(segments.max(initial=0)) + 1) + segments[rows, places]
@@ -108,7 +110,7 @@ def line_up(
 
 
 def is_flat_decoder(pack: DecoderPack) -> bool:
-    """Whether no prompt branches, so that each segment is one stretch of text."""
+    """Whether each segment is one text without branches."""
     return not pack.branches.any()
 
 
@@ -118,11 +120,11 @@ def is_flat_encoder_decoder(pack: EncoderDecoderPack) -> bool:
 
 
 def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
-    """A line as a decoder-only model takes it."""
+    """A line as keyword arguments of a decoder-only model."""
     inputs = {
         "input_ids": as_tensor(line.tokens, lm.device)[None],
         "position_ids": as_tensor(line.positions, lm.device)[None],
-        # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+        # Never read; because it has four dimensions, transformers passes it on instead of making a mask.
         "attention_mask": torch.zeros(1, 1, 1, 1, device=lm.device),
         "use_cache": False,
         **_limits(line, line, lm.device),
@@ -133,12 +135,12 @@ def decoder_inputs(lm: LanguageModel, line: Line) -> dict[str, object]:
 
 
 def wants_padding(lm: LanguageModel) -> bool:
-    """Whether lines must have some padding: a kernel takes it for a segment, and knows no empty ones."""
+    """Whether lines must have padding: GPU kernels treat it as one more segment, and segments must not be empty."""
     return lm.device.type != "cpu"
 
 
 def encoder_decoder_lines(pack: EncoderDecoderPack, *, is_padded: bool = False) -> tuple[Line, Line]:
-    """The encoder's line and the decoder's, segments in the same order; both with padding if asked for."""
+    """The encoder's line and the decoder's, with the segments in the same order; ``is_padded`` as in ``line_up``."""
     lengths = [_segment_lengths(segments) for segments in (pack.encoder_segments, pack.decoder_segments)]
     order = np.lexsort((np.arange(len(lengths[0])), -lengths[1], -lengths[0]))
     return (
@@ -157,7 +159,12 @@ def _segment_lengths(segments: Int32) -> NDArray[np.int64]:
 def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
     """Hidden states of the decoder of a T5-like model, [n, width].
 
-    Walks through the model's own blocks: its own walk would make a bias for every pair of tokens of the whole line.
+    Calls the model's blocks one by one: its own forward pass would make a bias for every pair of tokens of the line.
+
+    Args:
+        lm: The model.
+        read: The encoder's line.
+        written: The decoder's line.
     """
     model: Any = lm.model
     seen = _through(model.get_encoder(), as_tensor(read.tokens, lm.device)[None], read, read)
@@ -166,10 +173,10 @@ def t5_hidden(lm: LanguageModel, read: Line, written: Line) -> Tensor:
 
 
 def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, context: Tensor | None = None) -> Tensor:
-    """One stack of T5, [1, n, width]."""
+    """Hidden states of the encoder or the decoder of T5, [1, n, width]."""
     limits = _limits(line, context_line, tokens.device)
     hidden = stack.dropout(stack.embed_tokens(tokens))
-    # Neither is read where a table of distances is given.
+    # In place of masks and position biases, which are not read when a table by distance is given.
     nothing = torch.zeros(1, 1, 1, 1, device=tokens.device, dtype=hidden.dtype)
     table = None
     for block in stack.block:
@@ -182,10 +189,10 @@ def _through(stack: Any, tokens: Tensor, line: Line, context_line: Line, *, cont
 
 
 def _limits(line: Line, context: Line, device: torch.device) -> dict[str, Any]:
-    """Where segments end, in the words of transformers: of the queries' line, and of the keys'.
+    """The ends of the segments of queries and keys, under the names that transformers uses.
 
-    And once more for an accelerator, where no program may leave the padding unwritten: what is not a number there would
-    be one everywhere after the backward pass.
+    On an accelerator also as ``ends_there``, on the device and with the padding as one more segment. Kernels write
+    segments only; unwritten padding might hold NaN, and the backward pass would spread it everywhere.
     """
     there = {}
     if device.type != "cpu":
@@ -203,7 +210,7 @@ def _limits(line: Line, context: Line, device: torch.device) -> dict[str, Any]:
 
 
 def _bias_table(attention: Any, reach: int) -> Tensor:
-    """Bias by head and distance from −reach to reach, [1, heads, 1, 2·reach + 1]."""
+    """Bias by head, for distances from −reach to reach, [1, heads, 1, 2·reach + 1]."""
     distances = torch.arange(-reach, reach + 1, device=attention.relative_attention_bias.weight.device)
     buckets = attention._relative_position_bucket(
         distances,
@@ -212,19 +219,19 @@ def _bias_table(attention: Any, reach: int) -> Tensor:
         max_distance=attention.relative_attention_max_distance,
     )
     table: Tensor = attention.relative_attention_bias(buckets)
-    # Laid out head by head: a bias that is added in another order than the scores lie in takes twenty times as long.
+    # Contiguous by head, as the scores are: adding a bias in another memory layout takes twenty times as long.
     return table.t().contiguous()[None, :, None]
 
 
 def reads_lines(lm: LanguageModel) -> bool:
-    """Whether the model computes segments of a flat line as each alone; found by trying."""
-    # Somebody may have chosen another attention since.
+    """Whether the model can read flat lines: it computes each segment as if alone. Decided by a trial."""
+    # The attention may have been changed since the trial.
     return keeps_segments_apart(lm) and lm.model.config._attn_implementation == NAME
 
 
 @trait_by(lambda lm: lm.attention)
 def keeps_segments_apart(lm: LanguageModel) -> bool:
-    """Whether each segment of a line is computed as if alone; the isolation test may find otherwise."""
+    """Whether each segment of a line is computed as if alone, by a short trial; ``checks.isolation`` tests more."""
     if not install(lm.model):
         return False
     try:
@@ -237,9 +244,9 @@ def keeps_segments_apart(lm: LanguageModel) -> bool:
 
 
 def _probe(lm: LanguageModel) -> tuple[Tensor, Tensor]:
-    """Hidden states of two segments in a line, and of each alone."""
+    """Hidden states of two segments, in one line and each alone."""
     model: Any = lm.model
-    # One is longer than what a model may treat differently.
+    # One exceeds the length from which on the model computes positions differently.
     length = max(len(PROBE), outgrown(lm) + 3)
     texts = [np.resize(np.array(PROBE) % vocabulary(lm), length), np.array(PROBE[:3]) % vocabulary(lm)]
     tokens = np.concatenate(texts)[None].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Who sees whom: the attention masks of packed rows, as the arrays say it."""
+"""Attention masks of packed rows, made from the arrays of the pack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def decoder_mask(segments: Tensor, branches: Tensor, mutual: Tensor | None = None) -> Tensor:
-    """Which earlier tokens of its row each token of a decoder-only pack sees.
+    """The mask of a decoder-only pack: its own segment, earlier tokens, and of these the trunk and its own branch.
 
     >>> segments = torch.tensor([[1, 1, 1, 2, 0]])
     >>> branches = torch.tensor([[0, 1, 2, 0, 0]])
@@ -29,8 +29,8 @@ def decoder_mask(segments: Tensor, branches: Tensor, mutual: Tensor | None = Non
             [0, 0, 0, 1, 0],
             [1, 0, 0, 0, 0]], dtype=torch.int32)
 
-    The last token is padding: nobody sees it, and it sees an arbitrary token, since an empty row of attention is not
-    a number. With prefix attention the inputs of a segment see each other, whatever their order:
+    The last token is padding: no other token attends to it. It attends to an arbitrary token, because a softmax over
+    nothing would be NaN. With prefix attention, the inputs of a segment attend to each other in both directions:
 
     >>> decoder_mask(segments, branches, torch.tensor([[True, False, False, True, False]]))[0, 0, 1].int()
     tensor([1, 1, 0, 0, 0], dtype=torch.int32)
@@ -42,11 +42,11 @@ def decoder_mask(segments: Tensor, branches: Tensor, mutual: Tensor | None = Non
     Args:
         segments: [rows, length]; 0 is padding.
         branches: [rows, length]; 0 is the trunk.
-        mutual: Booleans, tokens of which those of one segment see each other, [rows, length]; None: nobody sees later
-            tokens.
+        mutual: Booleans, the tokens that attend to each other within their segment, [rows, length]; None: attention is
+            causal.
 
     Returns:
-        Booleans, [rows, 1, length, length]; true where query (third) sees key (fourth).
+        Booleans, [rows, 1, query, key]; true where the query attends to the key.
     """
     query, key = segments[:, :, None], segments[:, None, :]
     branch = branches[:, None, :]
@@ -59,7 +59,7 @@ def decoder_mask(segments: Tensor, branches: Tensor, mutual: Tensor | None = Non
 
 
 def context_mask(queries: Tensor, keys: Tensor) -> Tensor:
-    """Each query sees the keys of its own segment: the encoder's mask, and the decoder's on the encoder.
+    """Each query attends to all keys of its segment: the mask of the encoder and of cross-attention.
 
     Args:
         queries: Segment of each query, [rows, queries].
@@ -72,20 +72,23 @@ def context_mask(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def sliding_window(lm: LanguageModel) -> int:
-    """How far back the model's sliding layers see, the token itself included; 0 when it has none."""
+    """The window of the model's sliding layers in tokens, the token itself included; 0 when it has none."""
     config = lm.model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     return int(window) if window and getattr(config, "use_sliding_window", True) is not False else 0
 
 
 def by_layer(lm: LanguageModel, mask: Tensor, queries: Tensor, keys: Tensor) -> Tensor | dict[str, Tensor]:
-    """The mask as the model wants it: sliding layers get a narrower one where a prompt outgrows their window.
+    """The mask in the form the model takes; sliding layers get one of their own when a prompt exceeds their window.
 
     Args:
         lm: The model.
         mask: Booleans, [rows, 1, queries, keys].
         queries: Position of each query within its prompt, [rows, queries].
         keys: Position of each key, [rows or 1, keys].
+
+    Returns:
+        One mask for all layers, or one by kind of layer.
     """
     window = sliding_window(lm)
     if not window or int(queries.max()) < window:
@@ -99,11 +102,11 @@ def by_layer(lm: LanguageModel, mask: Tensor, queries: Tensor, keys: Tensor) -> 
 
 
 def prefix_mask(lm: LanguageModel, *, inputs: int, length: int, rows: int = 1) -> Tensor | dict[str, Tensor]:
-    """The mask of rows without padding whose first tokens see each other: prefix attention on one prompt a row.
+    """The mask of prefix attention on one prompt per row, without padding.
 
     Args:
         lm: The model.
-        inputs: How many tokens see each other.
+        inputs: How many tokens at the start attend to each other.
         length: Tokens of a row.
         rows: How many rows.
     """
@@ -114,12 +117,12 @@ def prefix_mask(lm: LanguageModel, *, inputs: int, length: int, rows: int = 1) -
 
 
 def mutual_tokens(lm: LanguageModel, pack: DecoderPack) -> Tensor | None:
-    """Booleans, the tokens of each segment that see each other, [rows, length]; None where attention is causal."""
+    """The tokens that attend to each other in their segment, booleans, [rows, length]; None if attention is causal."""
     return on_device(torch.from_numpy(input_places(pack)), lm.device) if lm.reads_both_ways else None
 
 
 def format_mask(lm: LanguageModel, mask: Tensor) -> Tensor:
-    """Booleans for fused attention, numbers to add for eager attention."""
+    """The mask for the model's attention: booleans if it is fused, numbers to add if it is eager."""
     is_fused = lm.model.config._attn_implementation in ("sdpa", NAME)
     return mask if is_fused else additive(mask, lm.compute_dtype)
 
@@ -140,7 +143,7 @@ def is_plain_encoder_decoder(pack: EncoderDecoderPack) -> bool:
 
 
 def _never_empty(mask: Tensor) -> Tensor:
-    """Lets queries that see nothing (padding) see the first key."""
+    """Lets queries without any key (padding) attend to the first key."""
     first = torch.zeros(mask.shape[-1], dtype=torch.bool, device=mask.device)
     first[0] = True
     return mask | (~mask.any(dim=-1, keepdim=True) & first)

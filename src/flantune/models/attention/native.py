@@ -1,7 +1,7 @@
-"""Attention within segments by a program in C++: a third of the time, in float32 inside, on a CPU.
+"""Attention within segments by a program in C++ for CPUs, in a third of the time; it computes in float32 internally.
 
-It takes the place of the products of ``segments`` while a model trains. Both give the same numbers to
-rounding, which is tried on made-up segments before the program is used.
+It replaces the matrix products of ``segments``. Both agree to within rounding, which is checked on made-up segments
+before the program is used.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from flantune.models.attention.segment_plan import plan_of
 from flantune.models.attention.segments import backward_in_chunks, forward_in_chunks
 
 WIDTHS = 16
-"""Widths of a head must be a multiple of it."""
+"""The width of a head must be a multiple of this."""
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-"""Of the whole difference, relative to the whole; bfloat16 itself rounds by 0.2%."""
+"""Largest relative error, ‖difference‖ / ‖expected‖; the rounding of bfloat16 alone is 0.2%."""
 KIND_BITS = {torch.float32: 1, torch.bfloat16: 2}
 
 
 class Problem(ctypes.Structure):
-    """As ``segment_attention.cpp`` has it."""
+    """The same structure as in ``segment_attention.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("query", "key", "value")),
@@ -52,9 +52,9 @@ class Native:
     """The program, if there is one.
 
     Attributes:
-        program: None when there is none.
-        dtypes: What it computes with on this processor.
-        why_not: Why there is none, or not for every dtype; empty otherwise.
+        program: The loaded library; None when there is none.
+        dtypes: The dtypes it supports on this processor.
+        why_not: Why there is no program, or none for some dtype; empty otherwise.
     """
 
     program: ctypes.CDLL | None
@@ -64,7 +64,7 @@ class Native:
 
 @lru_cache(maxsize=1)
 def find_native() -> Native:
-    """Builds, loads and tries the program, once per process; ``why_not`` says what went wrong."""
+    """Builds, loads and checks the program, once per process; on failure, ``why_not`` tells the reason."""
     try:
         program = load_library()
     except BuildError as error:
@@ -74,7 +74,7 @@ def find_native() -> Native:
     with torch.autocast("cpu", enabled=False):
         wrong = [str(dtype) for dtype in dtypes if not agrees(program, dtype)]
     if wrong:
-        reason = f"its numbers in {' and '.join(wrong)} are not those of PyTorch"
+        reason = f"its results in {' and '.join(wrong)} differ from PyTorch's"
         warnings.warn(f"flantune's attention in C++ is not used: {reason}", stacklevel=2)
         return Native(program=None, why_not=reason)
     missing = "" if torch.bfloat16 in dtypes else "the processor has no AVX-512 with bfloat16"
@@ -82,7 +82,7 @@ def find_native() -> Native:
 
 
 def find_program() -> Program:
-    """The program as the door takes it."""
+    """The program as a ``door.Program``."""
     native = find_native()
     return Program(
         attend=native_attention,
@@ -188,7 +188,7 @@ def _(
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(*output, *inputs[:7])
     ctx.rule = inputs[7:]
-    # Otherwise PyTorch would make a gradient of zeros for the log-sum-exp.
+    # Otherwise PyTorch would allocate a gradient of zeros for the log-sum-exp.
     ctx.set_materialize_grads(False)
 
 
@@ -206,16 +206,16 @@ _attend.register_autocast("cpu", torch.bfloat16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What attention is computed from, as the program reads it: last dimension contiguous, bias in float32.
+    """The inputs of attention in the form the program reads: last dimension contiguous, bias in float32.
 
     Attributes:
         query: [tokens, heads, width].
         key: [tokens, heads or a divisor of them, width].
         value: Like ``key``.
         bias: By head and distance, [heads, 2·reach + 1].
-        cu_query: Where each segment's queries begin, then their end, int32, [segments + 1].
+        cu_query: Start of each segment's queries, and the end of the last, int32, [segments + 1].
         cu_key: Likewise for keys.
-        mutual: How many tokens at the start of each segment see each other, int32, [segments]; None: none do.
+        mutual: How many tokens at the start of each segment attend to each other, int32, [segments]; None: none do.
     """
 
     query: Tensor
@@ -237,10 +237,10 @@ class Inputs:
         cu_key: Tensor,
         mutual: Tensor | None = None,
     ) -> Inputs:
-        """Copies what is not in that form.
+        """Copies the tensors that are not in that form.
 
         Raises:
-            ValueError: A segment is longer than the bias reaches.
+            ValueError: A segment has larger distances than the bias has entries for.
         """
         longest = max(int(np.diff(ends.numpy()).max(initial=0)) for ends in (cu_query, cu_key))
         if bias is not None and longest > bias.shape[1] // 2 + 1:
@@ -257,7 +257,7 @@ class Inputs:
         )
 
     def problem(self, rule: AttentionRule) -> Problem:
-        """All but the results."""
+        """The structure for the program, without the pointers to results."""
         lines = self.query, self.key, self.value
         return Problem(
             *(line.data_ptr() for line in lines),
@@ -270,7 +270,7 @@ class Inputs:
             key_heads=self.key.shape[1],
             width=self.query.shape[2],
             is_causal=rule.is_causal,
-            # One that nobody outgrows is none, which is faster.
+            # A window as long as the line has no effect; without one, the program is faster.
             window=rule.window if rule.is_causal and rule.window < len(self.query) else 0,
             is_half=self.query.dtype == torch.bfloat16,
             threads=torch.get_num_threads(),
@@ -281,10 +281,10 @@ class Inputs:
 
 
 def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule) -> tuple[Tensor, Tensor]:
-    """Attention, [tokens, heads, width], and the log-sum-exp of each query's scores to the base of 2, [heads, tokens].
+    """Attention, [tokens, heads, width], and the base-2 log-sum-exp of each query's scores, [heads, tokens].
 
     Raises:
-        MemoryError: Memory is short.
+        MemoryError: There is not enough memory.
     """
     query, problem = inputs.query, inputs.problem(rule)
     out, logs = _line(query, inputs.cu_query), query.new_empty((query.shape[1], len(query)), dtype=torch.float32)
@@ -296,10 +296,10 @@ def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule) 
 def backward_natively(
     program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule, *, grad: Tensor, out: Tensor, logs: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor | None]:
-    """Gradients of query, key and value, and of the bias in float32; ``grad`` is contiguous.
+    """Gradients of query, key and value, and of the bias in float32. ``grad`` must be contiguous.
 
     Raises:
-        MemoryError: Memory is short.
+        MemoryError: There is not enough memory.
     """
     problem = inputs.problem(rule)
     lines = (
@@ -326,13 +326,13 @@ def _program() -> ctypes.CDLL:
 def _call(function: Any, problem: Problem) -> None:
     code = function(ctypes.byref(problem))
     if code == 1:
-        raise MemoryError("attention within segments: memory is short")
+        raise MemoryError("attention within segments: not enough memory")
     if code:
         raise RuntimeError("attention within segments: the program was not built for this data type")
 
 
 def _line(like: Tensor, ends: Tensor) -> Tensor:
-    """A line to be written; zeros where some token is of no segment, since nobody writes there."""
+    """Memory for a line; zeros if some tokens belong to no segment, since these are not written."""
     is_whole = int(ends[0]) == 0 and int(ends[-1]) == len(like)
     make = torch.empty_like if is_whole else torch.zeros_like
     return make(like, memory_format=torch.contiguous_format)
@@ -353,7 +353,7 @@ def agrees(program: ctypes.CDLL, dtype: torch.dtype) -> bool:
     causal, both_ways = AttentionRule(scale=0.2, is_causal=True), AttentionRule(scale=0.3, is_causal=False)
     narrow = AttentionRule(scale=0.2, is_causal=True, window=20)
     table = torch.randn(4, 2 * 192 + 1, generator=drawn)
-    # Some of each segment's first tokens see each other: none, few, more than a window, all.
+    # Numbers of mutual tokens: more than a window (20), all of a segment, none.
     inputs = torch.tensor([97, 33, 0, 0], dtype=torch.int32)
     cases = (
         (read, read, causal, 2, None, None),

@@ -1,4 +1,4 @@
-"""The C++ part of flantune, built on the machine that runs it and kept for later runs."""
+"""The C++ part of flantune, built on the machine that runs it and cached for later runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ BUILD_TIMEOUT_S = 300
 
 
 class BuildError(Exception):
-    """Why there is no library, in a few words."""
+    """The library cannot be built or loaded; the message tells why, in a few words."""
 
 
 def load_library() -> ctypes.CDLL:
-    """The library: from the user's cache folder when it was built before, else built there, which takes seconds.
+    """Loads the library from the user's cache folder; if it is not there yet, builds it there, which takes seconds.
 
     Raises:
-        BuildError: There is no compiler, or it failed, or what it wrote cannot be loaded.
+        BuildError: There is no compiler, it failed, or the library cannot be written or loaded.
     """
     try:
         path = library_path()
@@ -37,12 +37,12 @@ def load_library() -> ctypes.CDLL:
             build(path)
         return ctypes.CDLL(str(path))
     except (OSError, RuntimeError) as error:
-        # A RuntimeError where nobody knows the user's home folder.
+        # ``Path.home`` raises RuntimeError when the home folder cannot be determined.
         raise BuildError(f"it cannot be written or loaded: {error}") from error
 
 
 def library_path() -> Path:
-    """Where the library is that was built from these sources for this processor."""
+    """Path of the library built from these sources for this processor."""
     sources = [path.read_text(encoding="utf-8") for path in (SOURCE, ROWS, INCLUDED)]
     text = "\n".join([*sources, *FLAGS, processor()])
     name = f"segment_attention-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
@@ -51,7 +51,7 @@ def library_path() -> Path:
 
 
 def build(path: Path) -> None:
-    """Compiles the source; the file is whole or not there, also when several processes do it at once.
+    """Compiles the sources; the file appears whole or not at all, even when several processes build it at once.
 
     Raises:
         BuildError: There is no compiler, or it failed.
@@ -80,7 +80,7 @@ def build(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """What a program that is made for this very processor depends on."""
+    """A description of the processor, which decides for what ``-march=native`` compiles."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

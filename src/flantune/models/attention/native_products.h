@@ -1,7 +1,7 @@
-// Small matrix products with float32 sums, and what lays their operands out in memory.
+// Small matrix products with float32 sums, and functions that pack their operands.
 //
-// All products are A · B with A by rows and B in "words" of 32 bits: a float, or two bfloat16 that stand below each
-// other in their column and are multiplied and added by one instruction.
+// All products are A · B with A by rows and B in "words" of 32 bits: a float, or two bfloat16 that are below each other
+// in a column, multiplied and added by one instruction.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -21,7 +21,7 @@ constexpr int LANES = 8, WIDEST = 2;
 #else
 constexpr int LANES = 4, WIDEST = 4;
 #endif
-constexpr int ROWS = 6;           // rows · WIDEST sums and a few operands fill the registers
+constexpr int ROWS = 6;           // ROWS · WIDEST sums and a few operands fill the registers
 constexpr float HIDDEN = -1e30f;  // a score whose weight is exactly 0
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -42,14 +42,14 @@ inline Ints counting() {
   return found;
 }
 
-// Where first <= place < last, x; elsewhere `otherwise`.
+// x where first <= place < last, `otherwise` elsewhere; the first lane is at `place`.
 inline Floats within(Floats x, float otherwise, int64_t place, int64_t first, int64_t last) {
   const Ints places = counting() + static_cast<int32_t>(place);
   const Ints seen = (places >= static_cast<int32_t>(first)) & (places < static_cast<int32_t>(last));
   return seen ? x : all(otherwise);
 }
 
-// 2 to the power of x for x <= 0 (relative error 1e-7); exactly 0 below -126, not-a-number where x is none.
+// 2 to the power of x for x <= 0 (relative error 1e-7); exactly 0 below -126, NaN where x is NaN.
 inline Floats power(Floats x) {
   const Floats magic = all(12582912.0f);  // 1.5 · 2^23: the sum's last bits are x rounded
   const Floats rounded = x + magic;
@@ -122,7 +122,7 @@ struct Half {
 };
 #endif
 
-// C = A · B, or C += A · B, for a tile of C that stays in registers.
+// C = A · B, or C += A · B if `adds`, for a tile of C that fits in registers.
 template <class Kind, int M, int V>
 inline void tile(const void* a, int64_t a_step, const uint32_t* b, int64_t b_step, int64_t words, float* c,
                  int64_t c_step, bool adds) {
@@ -146,7 +146,7 @@ template <class Kind, int M>
 void panel(int64_t vectors, const void* a, int64_t a_step, const uint32_t* b, int64_t b_step, int64_t words, float* c,
            int64_t c_step, bool adds) {
   while (vectors > 0) {
-    // Five are three and two rather than four and one.
+    // Divides five into three and two rather than four and one.
     const bool is_whole = vectors >= 2 * WIDEST || vectors <= WIDEST;
     const int64_t some = is_whole ? std::min<int64_t>(vectors, WIDEST) : (vectors + 1) / 2;
     switch (some) {
@@ -159,7 +159,7 @@ void panel(int64_t vectors, const void* a, int64_t a_step, const uint32_t* b, in
   }
 }
 
-// Up to ROWS rows of A · B. Steps of A are bytes, of B words, of C floats.
+// Up to ROWS rows of A · B. Strides of A are in bytes, of B in words, of C in floats.
 template <class Kind>
 void product(int64_t rows, int64_t vectors, const void* a, int64_t a_step, const uint32_t* b, int64_t b_step,
              int64_t words, float* c, int64_t c_step, bool adds = false) {
@@ -173,7 +173,7 @@ void product(int64_t rows, int64_t vectors, const void* a, int64_t a_step, const
   }
 }
 
-// to[j][i] = from[i][j] for i < LANES and j < columns; zeros for i >= rows. Steps are bytes of `from`, words of `to`.
+// to[j][i] = from[i][j] for i < LANES and j < columns; zeros for i >= rows. Strides: bytes of `from`, words of `to`.
 inline void turn(const void* from, int64_t from_step, int64_t rows, int64_t columns, uint32_t* to, int64_t to_step) {
   const char* source = static_cast<const char*>(from);
 #if defined(__AVX512F__)
@@ -228,11 +228,11 @@ void write_rows(const float* from, int64_t rows, int64_t width, float factor, ty
     for (int64_t j = 0; j < width; j += LANES) Kind::write(to + i * step + j, load(from + i * width + j) * factor);
 }
 
-// Memory of a thread, kept from call to call: asking the system for it each time costs page faults.
+// Scratch memory of a thread, kept from call to call: allocating it each time would cost page faults.
 class Room {
  public:
   ~Room() { free(start_); }
-  // Takes memory, of which there may not be enough yet: take all that is needed in a loop `do … while (room.grows())`.
+  // Reserves memory. The pointers are valid once `grows` returns false: use `do { take … } while (room.grows())`.
   template <class T>
   void take(T** found, int64_t count) {
     *found = reinterpret_cast<T*>(start_ + used_);

@@ -1,4 +1,4 @@
-"""Who sees whom within a segment."""
+"""Which tokens of a segment attend to which: the rule, and masks as numbers to add to the scores."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionRule:
-    """Who sees whom within a segment.
+    """How tokens attend to each other within a segment.
 
     Attributes:
-        scale: Multiplies the scores.
-        is_causal: Nobody sees later tokens, but for those that see each other (``Chunk.mutual``). Queries and keys of a
-            segment are then the same tokens.
-        window: How many tokens back each one sees, itself included, and as many ahead where it does; 0: no limit.
-        dropout: Share of the weights that is dropped, the rest scaled up.
+        scale: Factor of the scores.
+        is_causal: No token attends to later ones, except those in ``Chunk.mutual``. Requires that queries and keys of a
+            segment are the same tokens.
+        window: Sliding window: how many tokens back a token attends to, itself included (and as many ahead if it is
+            mutual); 0: no limit.
+        dropout: Share of the attention weights that is dropped; the others are scaled up.
     """
 
     scale: float
@@ -28,8 +29,8 @@ class AttentionRule:
 
 
 def unseen_by(query: int, key: int, window: int, like: Tensor) -> Tensor:
-    """Minus infinity where a query must not look, else 0, [query, key]."""
-    # The corner of one of few larger ones, so that what is kept stays small.
+    """The causal mask as numbers to add: minus infinity where attention is not allowed, else 0, [query, key]."""
+    # Cut from a square whose size is a power of two, so that few are cached.
     size = 1 << (max(query, key) - 1).bit_length()
     return _unseen_square(size, window, like.dtype, like.device)[:query, :key]
 
@@ -45,7 +46,7 @@ def _unseen_square(size: int, window: int, dtype: torch.dtype, device: torch.dev
 
 
 def unseen_of_each(mutual: Tensor, query: int, key: int, window: int, like: Tensor) -> Tensor:
-    """``unseen_by`` of several segments, of each of which so many first tokens see each other, [rows, 1, query, key].
+    """``unseen_by`` for segments whose first ``mutual`` tokens attend to each other, [rows, 1, query, key].
 
     >>> unseen_of_each(torch.tensor([2]), 3, 3, 0, torch.zeros(()))[0, 0]
     tensor([[0., 0., -inf],
@@ -55,7 +56,7 @@ def unseen_of_each(mutual: Tensor, query: int, key: int, window: int, like: Tens
     unseen = unseen_by(query, key, window, like)
     size = max(query, key)
     square = unseen_by(size, size, window, like)
-    # A token that is too far ahead for one has it too far back.
+    # Hides what is out of the window in either direction: j is too far ahead of i when i is too far back from j.
     either = torch.maximum(square, square.T)[:query, :key]
     is_mutual = torch.arange(size, device=like.device) < mutual[:, None]
     both = is_mutual[:, :query, None] & is_mutual[:, None, :key]

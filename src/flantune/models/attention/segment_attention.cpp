@@ -1,9 +1,9 @@
-// Attention within the segments of a flat line, forward and backward, on a CPU: what `native.py` builds and calls.
+// Attention within the segments of a flat line, forward and backward, on a CPU; built and called by `native.py`.
 //
-// One (segment, key head) at a time, by one thread, so that the same bits come out for any number of threads. Scores
-// and softmax are float32. The forward pass goes over a few queries at a time with all the keys that they see; of the
-// weights only the log-sum-exp of each query is kept. The backward pass computes them again the other way round, keys
-// by queries, because what it then needs lies in memory as the next products want it.
+// Each (segment, key head) is computed by one thread, so that the results are the same to the bit for any number of
+// threads. Scores and softmax are float32. The forward pass handles a few queries at a time with all the keys that they
+// attend to; of the weights it keeps only the log-sum-exp of each query. The backward pass computes the weights again,
+// transposed (keys by queries), which is the layout that its next products need.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -15,19 +15,19 @@
 
 extern "C" {
 
-// As in native.py. Steps are elements; a line is [tokens, heads, width] with the width contiguous.
+// As in native.py. Strides are in elements; a line is [tokens, heads, width] with the width contiguous.
 struct Problem {
   const void *query, *key, *value;
   int64_t query_token, query_head, key_token, key_head, value_token, value_head;
   const int32_t *query_ends, *key_ends;
-  const int32_t* mutual;  // tokens at the start of each segment that see each other under a causal rule, or null
+  const int32_t* mutual;  // tokens at the start of each segment that attend to each other under a causal rule, or null
   int64_t segments, tokens, heads, key_heads, width;
   int64_t is_causal, window, is_half, threads;
   double scale;
   const float* bias;  // by head and distance, [heads, 2 · reach + 1], or null
   int64_t reach;
   void* out;   // [tokens, heads, width]
-  float* logs; // log-sum-exp to the base of 2, [heads, tokens]
+  float* logs; // base-2 log-sum-exp, [heads, tokens]
   const void* grad;  // like out
   void *grad_query, *grad_key, *grad_value;  // [tokens, heads, width]
   float* grad_bias;  // like bias
@@ -40,10 +40,10 @@ constexpr int64_t KEYS = 96;      // keys of a block in the backward pass; a mul
 constexpr int64_t QUERIES = 256;  // queries of a block in the backward pass; a multiple of LANES
 constexpr float LOG2E = 1.44269504088896f;
 
-// A head's biases in a copy: some are read beyond the last and come to nothing.
+// Length of a head's biases in the copy: vectors read some elements beyond the last, which have no effect.
 inline int64_t bias_step(const Problem& problem) { return 2 * problem.reach + 1 + LANES; }
 
-// Biases to the base of 2, by distance or the other way round; null where there are none or memory is short.
+// Biases times log2(e), in order of distance or reversed; null if there are none or there is not enough memory.
 float* copy_bias(const Problem& problem, bool is_turned) {
   const int64_t row = 2 * problem.reach + 1, step = bias_step(problem);
   float* found = problem.bias ? static_cast<float*>(calloc(problem.heads * step, 4)) : nullptr;
@@ -59,7 +59,7 @@ struct Part {
   using Element = typename Kind::Element;
   const Problem& whole;
   int64_t segment, key_head, query_start, key_start, queries, keys, mutual, width, groups;
-  float scale;  // to the base of 2
+  float scale;  // times log2(e)
   const Element *key, *value;
 
   Part(const Problem& problem, int64_t number)
@@ -81,12 +81,12 @@ struct Part {
   const Element* query(int64_t head) const {
     return static_cast<const Element*>(whole.query) + query_start * whole.query_token + head * whole.query_head;
   }
-  // A token of this segment in a contiguous line.
+  // The first token of this segment in a contiguous line, at one head.
   Element* at(const void* line, int64_t head, int64_t heads, int64_t start) const {
     return static_cast<Element*>(const_cast<void*>(line)) + (start * heads + head) * width;
   }
   float* logs(int64_t head) const { return whole.logs + head * whole.tokens + query_start; }
-  // The key that a query sees first, and the one behind the last; neither falls from one query to the next.
+  // The first key that a query attends to, and the end of its keys; neither decreases from one query to the next.
   int64_t first_key(int64_t query) const {
     return whole.is_causal && whole.window ? std::max<int64_t>(0, query - whole.window + 1) : 0;
   }
@@ -95,7 +95,7 @@ struct Part {
     const int64_t ahead = whole.window ? std::min(mutual, query + whole.window) : mutual;
     return std::min(keys, query < mutual ? std::max(ahead, query + 1) : query + 1);
   }
-  // The query that sees a key first.
+  // The first query that attends to a key.
   int64_t first_query(int64_t key) const {
     if (!whole.is_causal) return 0;
     return key < mutual ? first_key(key) : key;
@@ -107,7 +107,7 @@ struct Part {
   }
 };
 
-// Weights of one query from its scores: e^score without the greatest taken out; their sum is divided by at the end.
+// Weights of one query from its scores, not yet normalized: 2^(score − greatest). Returns the factor that normalizes.
 template <class Kind>
 float weigh(float* scores, typename Kind::Element* weights, int64_t start, int64_t end, int64_t first, int64_t last,
             float scale, const float* bias, float* log) {
@@ -178,7 +178,7 @@ void forward(const Problem& problem, int64_t number, const float* bias) {
   }
 }
 
-// Gradients of one head's scores, keys by queries: a few keys at a time.
+// The backward pass of one segment and key head, keys by queries: a few keys at a time.
 template <class Kind>
 struct Backward {
   using Element = typename Kind::Element;
@@ -186,8 +186,8 @@ struct Backward {
   int64_t padded, words;
   uint32_t *turned_query, *turned_grad, *query, *grad, *key;  // packed
   float *logs, *deltas, *found_query, *found_key, *found_value, *found_bias;
-  float *scores, *grads;        // of a few keys
-  Element *weights, *changes;   // of a few keys
+  float *scores, *grads;        // of a few keys; grads are those of the weights
+  Element *weights, *changes;   // of a few keys; changes are the gradients of the scores
   uint32_t* block;              // changes of a block of keys, in words
   Element* turned_block;        // the same, queries by keys
 
@@ -218,7 +218,7 @@ struct Backward {
     pack_turned<Kind>(towards, step, part.queries, part.width, turned_grad);
     pack_rows<Kind>(towards, step, part.queries, part.width, grad);
     for (int64_t i = 0; i < padded; i++) {
-      // The weights of queries behind the last one come out as 0.
+      // The weights of queries beyond the last one become 0.
       logs[i] = i < part.queries ? part.logs(head)[i] : -HIDDEN;
       Floats sum{};
       for (int64_t j = 0; i < part.queries && j < part.width; j += LANES)
@@ -228,7 +228,8 @@ struct Backward {
     memset(found_query, 0, part.queries * part.width * 4);
   }
 
-  // Weights and changes of `rows` keys from `key_` on and queries [first, first + count); words of the changes to `to`.
+  // Weights and changes of `rows` keys from `key_` on and queries [first, first + count); writes the changes to `to` in
+  // words.
   void weigh(int64_t key_, int64_t rows, int64_t first, int64_t count, const float* distances, uint32_t* to) {
     const bool edge = part.whole.is_causal && (first < key_ + rows || part.whole.window);
     const int64_t behind = part.whole.window ? part.whole.window : INT32_MAX / 2;
@@ -281,7 +282,7 @@ struct Backward {
                   found_key + key_ * width, width, true);
   }
 
-  // Adds to the gradients of queries [start, end) what they get from a block of keys.
+  // Adds the share of a block of keys to the gradients of queries [start, end).
   void many_queries(int64_t key_, int64_t count, int64_t start, int64_t end) {
     const int64_t width = part.width, block_words = (count + Kind::PER_WORD - 1) / Kind::PER_WORD;
     constexpr int64_t step = KEYS / Kind::PER_WORD;
@@ -351,7 +352,7 @@ void backward(const Problem& problem, int64_t number, const float* turned_bias, 
                    problem.key_heads * width);
 }
 
-// Adds up the bias gradients of all segments, in their order.
+// Adds up the bias gradients of all segments in order.
 void add_bias(const Problem& problem, const float* parts) {
   const int64_t row = 2 * problem.reach + 1;
   memset(problem.grad_bias, 0, problem.heads * row * 4);
@@ -393,7 +394,7 @@ int run_forward(const Problem& problem) {
 
 template <class Kind>
 int run_backward(const Problem& problem) {
-  // Queries lie side by side here, so that distances shrink from one to the next.
+  // Reversed, because queries are contiguous here and the distance decreases from one query to the next.
   float *bias = copy_bias(problem, true), *parts = nullptr;
   if (problem.bias) {
     const int64_t count = problem.query_ends[problem.segments] + problem.key_ends[problem.segments];
@@ -421,7 +422,7 @@ int flantune_attention_kinds() {
 #endif
 }
 
-// 0; 1 when memory is short; 2 when this processor has no such arithmetic.
+// Returns 0; 1 if there is not enough memory; 2 if the program was built without this data type.
 int flantune_attention_forward(const Problem* problem) {
 #if defined(__AVX512BF16__)
   if (problem->is_half) return run_forward<Half>(*problem);

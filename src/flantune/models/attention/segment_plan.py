@@ -1,4 +1,4 @@
-"""How segments of a flat line are laid side by side in padded rows: a plan, made once a micro-batch."""
+"""The plan by which segments of a flat line are computed in chunks of padded rows; made once per micro-batch."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from torch import Tensor
 from flantune.models.transfer import on_device
 
 CHUNK_CELLS = 2**18
-"""Attention scores computed at once: in bfloat16 half a MiB, which stays in a core's cache."""
+"""Attention scores computed at once on a CPU: half a MiB in bfloat16, which fits in a core's cache."""
 CHUNK_CELLS_ON_ACCELERATORS = 2**26
-"""There each operation has to be long enough to start the next one meanwhile: 128 MiB in bfloat16."""
+"""The same on accelerators: 128 MiB in bfloat16, so that each operation outlasts the launch of the next one."""
 CPU = torch.device("cpu")
 KEPT_PLANS = 64
-"""Plans are made once a micro-batch and used in every layer, forward and backward."""
+"""How many plans are cached; a plan is used in every layer, forward and backward."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """Where the tokens of a chunk's queries (or keys) lie.
+    """Where the queries (or keys) of a chunk are in the flat line and in the padded rows.
 
     Attributes:
         length: Length of a padded row.
-        real: Index of each real token in the flat line, [n]; None for ``start`` to ``start + n``.
-        start: The first of them.
-        count: How many real tokens there are.
-        places: Where each goes in the padded rows laid end to end, [n]; None when nothing is padded.
+        real: Index of each token in the flat line, [n]; None when they are ``start`` to ``start + count``.
+        start: Index of the first.
+        count: How many there are, padding excluded.
+        places: Index of each token in the padded rows, joined end to end, [n]; None without padding.
     """
 
     length: int
@@ -47,9 +47,13 @@ class Chunk:
 
     Attributes:
         rows: How many segments.
+        query: Where the queries are.
+        key: Where the keys are.
         key_lengths: Keys of each segment; empty when no row has padding.
-        is_padding: Which keys are, [rows, 1, 1, keys]; None on a CPU, which goes by the lengths, and without padding.
-        mutual: How many tokens at the start of each segment see each other under a causal rule, [rows]; None: none do.
+        is_padding: Which keys are padding, [rows, 1, 1, keys]; None without padding, and on a CPU, where
+            ``key_lengths`` is used.
+        mutual: How many tokens at the start of each segment attend to each other under a causal rule, [rows]; None:
+            none do.
     """
 
     rows: int
@@ -61,15 +65,15 @@ class Chunk:
 
     @property
     def cells(self) -> int:
-        """Scores of one head, padding included."""
+        """Number of scores per head, padding included."""
         return self.rows * self.query.length * self.key.length
 
 
 def padded_length(length: int) -> int:
-    """The length that a segment is padded to. Few lengths mean few shapes.
+    """The length to which a segment is padded on a CPU; one of few, so that few shapes occur.
 
-    oneDNN makes a program for each shape it meets, which takes half a millisecond and 0.7 MB each (measured); prompts
-    of all lengths would make thousands.
+    oneDNN compiles a program for each new shape, which takes half a millisecond and 0.7 MB (measured); unpadded
+    prompts would have thousands of shapes.
 
     >>> [padded_length(length) for length in (1, 33, 128, 129, 300, 513)]
     [32, 64, 128, 192, 320, 640]
@@ -79,7 +83,7 @@ def padded_length(length: int) -> int:
 
 
 def doubled_length(length: int) -> int:
-    """The length that a segment is padded to on an accelerator, where fewer operations count for more than their work.
+    """The length to which a segment is padded on an accelerator: fewer shapes, since launches cost more than padding.
 
     >>> [doubled_length(length) for length in (1, 33, 128, 129, 300, 513)]
     [32, 64, 128, 256, 512, 1024]
@@ -90,18 +94,18 @@ def doubled_length(length: int) -> int:
 def plan_of(
     cu_query: Tensor, cu_key: Tensor, heads: int, mutual: Tensor | None = None, device: torch.device = CPU
 ) -> tuple[Chunk, ...]:
-    """The chunks of a line of segments, longest first; empty segments are passed over.
+    """The chunks of a line of segments, longest first; segments without queries or keys are left out.
 
     >>> ends = torch.tensor([0, 3, 5, 8, 8, 48], dtype=torch.int32)
     >>> [(chunk.rows, chunk.query.length) for chunk in plan_of(ends, ends, 1)]
     [(1, 64), (2, 32), (1, 32)]
 
     Args:
-        cu_query: Where each segment's queries begin, and after the last one their end, int32, [segments + 1].
+        cu_query: Start of each segment's queries, and the end of the last, int32, [segments + 1].
         cu_key: Likewise for keys.
         heads: Attention heads.
-        mutual: How many tokens at the start of each segment see each other, int32, [segments]; None: none do.
-        device: Where the tokens lie; all else lies on the CPU.
+        mutual: How many tokens at the start of each segment attend to each other, int32, [segments]; None: none do.
+        device: The device of the tokens; the arguments are on the CPU.
     """
     known = None if mutual is None else mutual.numpy().tobytes()
     return _plan(cu_query.numpy().tobytes(), cu_key.numpy().tobytes(), heads, known, device)
@@ -126,7 +130,7 @@ def _plan(cu_query: bytes, cu_key: bytes, heads: int, mutual: bytes | None, devi
 
 
 def _members(alike: list[int], cells: int, device: torch.device) -> Iterator[list[int]]:
-    """Segments of one shape, of so many cells each, in parts."""
+    """Segments of one shape, divided into chunks; ``cells`` is the number of scores of one segment."""
     if device.type == "cpu":
         return _portions(alike, CHUNK_CELLS // cells)
     limit = max(1, CHUNK_CELLS_ON_ACCELERATORS // cells)
@@ -134,7 +138,7 @@ def _members(alike: list[int], cells: int, device: torch.device) -> Iterator[lis
 
 
 def _portions(members: list[int], limit: int) -> Iterator[list[int]]:
-    """Cuts a list into parts whose sizes are powers of two, so that few sizes occur.
+    """Cuts a list into parts of at most ``limit`` (at least 1), whose sizes are powers of two so that few sizes occur.
 
     >>> list(_portions([1, 2, 3, 4, 5, 6, 7], 4))
     [[1, 2, 3, 4], [5, 6], [7]]

@@ -1,4 +1,4 @@
-"""Attention within segments: tokens of many prompts in one flat line, and work only where one sees another."""
+"""Attention within the segments of one flat line by PyTorch's matrix products, in chunks of similar segments."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from flantune.models.attention.segment_plan import Chunk, Side
 
 
 def gather(line: Tensor, side: Side, rows: int) -> Tensor:
-    """Tokens of a chunk as padded rows, head by head, zeros where there is no token.
+    """The tokens of a chunk as rows padded with zeros, by head.
 
     Args:
         line: [tokens, heads, width].
-        side: Which tokens.
+        side: Where the tokens are.
         rows: Segments of the chunk.
 
     Returns:
@@ -31,7 +31,7 @@ def gather(line: Tensor, side: Side, rows: int) -> Tensor:
 
 
 def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
-    """Writes what ``gather`` took back to its place in the line; padding is dropped."""
+    """The reverse of ``gather``: writes rows back to their places in the line, without the padding."""
     laid = rows.transpose(1, 2).reshape(-1, *line.shape[1:])
     if side.places is not None:
         laid = laid.index_select(0, side.places)
@@ -42,7 +42,7 @@ def scatter(line: Tensor, side: Side, rows: Tensor) -> None:
 
 
 def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
-    """A bias by distance laid out for every pair: entry (i, j) is that of distance j − i.
+    """A bias by distance, expanded to all pairs of tokens: entry (i, j) is the bias of distance j − i.
 
     >>> toeplitz(torch.tensor([[-2, -1, 0, 1, 2]]), 2, 3)
     tensor([[[ 0,  1,  2],
@@ -59,7 +59,7 @@ def toeplitz(table: Tensor, query: int, key: int) -> Tensor:
 
 
 def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
-    """Backward of ``toeplitz``: the sum over all pairs of each distance.
+    """The backward pass of ``toeplitz``: for each distance, the sum over all pairs that far apart.
 
     >>> toeplitz_sum(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]), 2)
     tensor([[0., 4., 6., 8., 3.]])
@@ -72,7 +72,7 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
         [heads, 2·reach + 1].
     """
     heads, query, key = laid.shape
-    # Each row, moved right by its distance from the last, in a strip of query + key − 1.
+    # Shifts row i of the flipped rows right by i, in rows of width query + key − 1, so that a column is a distance.
     wide = torch.nn.functional.pad(laid.flip(1), (0, query)).reshape(heads, -1)[:, : query * (query + key - 1)]
     sums = wide.view(heads, query, query + key - 1).sum(dim=1)
     return torch.nn.functional.pad(sums, (reach - query + 1, reach - key + 1))
@@ -81,7 +81,7 @@ def toeplitz_sum(laid: Tensor, reach: int) -> Tensor:
 def _weights(
     query: Tensor, key: Tensor, bias: Tensor | None, chunk: Chunk, rule: AttentionRule, *, out: Tensor | None = None
 ) -> Tensor:
-    """Attention weights of a chunk, [rows·heads, query, key], from what ``gather`` took."""
+    """Attention weights of a chunk, [rows·heads, query, key], from gathered queries and keys."""
     q, k = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
     if rule.is_causal and chunk.mutual is not None:
         scores = torch.bmm(q, k).mul_(rule.scale)
@@ -89,7 +89,7 @@ def _weights(
             unseen_of_each(chunk.mutual, chunk.query.length, chunk.key.length, rule.window, q)
         )
     elif rule.is_causal:
-        # Padding stands after the real keys, where no real query looks.
+        # Padding comes after the real keys, so the causal mask hides it from real queries.
         unseen = unseen_by(chunk.query.length, chunk.key.length, rule.window, q)
         scores = torch.baddbmm(unseen, q, k, alpha=rule.scale)
     else:
@@ -105,7 +105,7 @@ def _weights(
 
 
 def _hide_padding(scores: Tensor, chunk: Chunk) -> None:
-    """Minus infinity where keys are padding, [rows, heads, query, key]."""
+    """Sets the scores of padding keys to minus infinity in place, [rows, heads, query, key]."""
     if chunk.is_padding is not None:
         scores.masked_fill_(chunk.is_padding, float("-inf"))
         return
@@ -114,7 +114,7 @@ def _hide_padding(scores: Tensor, chunk: Chunk) -> None:
 
 
 def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator[Tensor | None]:
-    """The part of the kept weights that is each chunk's, [rows·heads, query, key]; None when nothing is kept."""
+    """Each chunk's part of the kept weights, [rows·heads, query, key]; None when it is not kept."""
     start = 0
     for chunk in plan:
         end = start + chunk.cells * heads
@@ -125,7 +125,7 @@ def _rooms(kept: Tensor | None, plan: tuple[Chunk, ...], heads: int) -> Iterator
 
 
 def _kept(weights: Tensor, rule: AttentionRule, seed: int) -> Tensor:
-    """0 where a weight is dropped, else the factor that makes up for it; the same for the same seed."""
+    """Dropout factors: 0 for dropped weights, 1 / (1 − dropout) for the others; the same for the same seed."""
     generator = torch.Generator(weights.device).manual_seed(seed)
     kept = torch.empty_like(weights).bernoulli_(1.0 - rule.dropout, generator=generator)
     return kept.mul_(1.0 / (1.0 - rule.dropout))
@@ -150,9 +150,9 @@ def forward_in_chunks(
         value: Like ``key``.
         bias: By head and distance, [heads, 2·reach + 1]; None: none.
         plan: The chunks.
-        rule: Who sees whom.
+        rule: Which tokens of a segment attend to which.
         seed: Seed of the dropout.
-        kept: Takes the attention weights of as many chunks as it has room for, flat.
+        kept: A flat tensor that receives the attention weights of as many chunks as fit.
     """
     out = _blank(query, _sides(plan)[0])
     groups = query.shape[1] // key.shape[1]
@@ -177,7 +177,10 @@ def backward_in_chunks(
     seed: int = 0,
     kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Gradients of query, key, value and bias. Weights that were not kept are computed again."""
+    """Gradients of query, key, value and bias; arguments as in ``forward_in_chunks``.
+
+    Attention weights that were not kept are computed again.
+    """
     found = [_blank(line, sides) for line, sides in zip((query, key, value), _sides(plan), strict=True)]
     found_bias = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
     groups = query.shape[1] // key.shape[1]
@@ -217,17 +220,17 @@ def by_head(laid: Tensor, rows: int) -> Tensor:
 
 
 def _grouped(rows: Tensor, groups: int) -> Tensor:
-    """Sum over the query heads that share a key head."""
+    """The sum over the query heads that share a key head."""
     return rows if groups == 1 else rows.view(len(rows), -1, groups, *rows.shape[2:]).sum(dim=2)
 
 
 def _sides(plan: tuple[Chunk, ...]) -> tuple[list[Side], list[Side], list[Side]]:
-    """Where queries, keys and values lie."""
+    """The sides of queries, keys and values, by chunk."""
     keys = [chunk.key for chunk in plan]
     return [chunk.query for chunk in plan], keys, keys
 
 
 def _blank(line: Tensor, sides: list[Side]) -> Tensor:
-    """A line to be written; zeros where some token is of no segment, since nobody writes there."""
+    """Memory for a line; zeros if some tokens belong to no segment, since these are not written."""
     is_whole = sum(side.count for side in sides) == len(line)
     return torch.empty_like(line) if is_whole else torch.zeros_like(line)

@@ -1,8 +1,8 @@
-"""Attention within segments by PyTorch's own kernel for them: flash attention in bfloat16 on an NVIDIA GPU.
+"""Attention within segments by PyTorch's variable-length kernel: flash attention in bfloat16 on an NVIDIA GPU.
 
-It takes the place of the products of ``segments`` while a model trains or is read. Both give the same numbers to
-rounding, which is tried on made-up segments before the kernel is used. It knows neither a bias by distance nor tokens
-that see each other under a causal rule; such attention is left to the products.
+It replaces the matrix products of ``segments`` in training, scoring and generation. Both agree to within rounding,
+which is checked on made-up segments before the kernel is used. The kernel supports neither a bias by distance nor
+prefix attention (tokens that attend to each other under a causal rule); these are left to the products.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from flantune.models.transfer import on_device
 from flantune.models.trials import FAILURES
 
 WIDTHS, WIDEST = 8, 256
-"""Widths of a head: multiples of the first, up to the second."""
+"""Supported widths of a head: multiples of the first, up to the second."""
 TOLERANCE = 1e-2
-"""Of the whole difference, relative to the whole; bfloat16 itself rounds by 0.2%."""
+"""Largest relative error, ‖difference‖ / ‖expected‖; the rounding of bfloat16 alone is 0.2%."""
 WORDS = frozenset(inspect.signature(varlen_attn).parameters)
-"""What the kernel of this PyTorch understands: 2.10 knows no windows; 2.11 takes grouped heads without being told."""
+"""Parameters of this PyTorch's kernel: 2.10 has no ``window_size``; 2.11 accepts grouped heads without a flag."""
 _GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in WORDS else {}
 
 
 def find_program() -> Program:
-    """The kernel as the door takes it."""
+    """The kernel as a ``door.Program``."""
     reason = why_not(torch.device("cuda"))
     return Program(
         attend=varlen_attention,
@@ -47,13 +47,13 @@ def find_program() -> Program:
 
 @lru_cache(maxsize=4)
 def why_not(device: torch.device) -> str:
-    """Why the kernel cannot be used on a device; empty when it can. Tried once."""
+    """Why the kernel cannot be used on a device; empty when it can. The trial runs once per process."""
     if device.type == "cuda" and not torch.cuda.is_available():
         return "there is no NVIDIA GPU"
     if not {"scale", "window_size"} <= WORDS:
         return f"the variable-length attention of PyTorch {torch.__version__} has no windows; 2.11 and later have"
     try:
-        return "" if agrees(device) else "its numbers are not those of PyTorch's products"
+        return "" if agrees(device) else "its results differ from those of PyTorch's products"
     except FAILURES as error:
         return (str(error).strip() or type(error).__name__).splitlines()[0]
 
@@ -69,8 +69,8 @@ def varlen_attention(
     rule: AttentionRule,
     limits: Limits | None,
 ) -> Tensor:
-    """See ``interface.segment_attention``; where segments end is read from ``limits``, on the device."""
-    assert limits is not None and bias is None and mutual is None  # ``door.is_for`` was asked.
+    """See ``interface.segment_attention``; the ends of the segments are those of ``limits``, on the device."""
+    assert limits is not None and bias is None and mutual is None  # As ``door.is_for`` made sure.
     cu_query, cu_key, longest_query, longest_key = limits
     back = rule.window - 1 if rule.window else -1
     found: Any = varlen_attn(
@@ -90,7 +90,7 @@ def varlen_attention(
 
 
 def agrees(device: torch.device) -> bool:
-    """Whether kernel and products say the same of made-up segments, both ways, within bfloat16's rounding."""
+    """Whether values and gradients of the kernel are those of the products, on made-up segments, to within rounding."""
     drawn = torch.Generator().manual_seed(0)
     rules = (
         AttentionRule(scale=0.2, is_causal=True),

@@ -1,4 +1,4 @@
-"""Whether a model reads as it must: it never sees the answer, and its inputs in both directions if told to."""
+"""Whether a model attends as it must: never to later targets; with prefix attention, to inputs in both directions."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _logits(lm: LanguageModel, given: dict[str, object]) -> torch.Tensor:
 
 
 def check_causal(lm: LanguageModel, *, where: str) -> None:
-    """Raises ModelError for a masked model, which fills gaps: it would see the answer it is asked for."""
+    """Raises ModelError for a masked model (BERT), which would see the answer that it has to predict."""
     if not reads_ahead(lm):
         return
     config = lm.model.config.get_text_config()
     known = "; its config says is_decoder = false" if getattr(config, "is_decoder", None) is False else ""
     raise ModelError(
-        f"{type(lm.model).__name__} is not a decoder-only model: what it says after a token changes with the tokens "
-        f"that follow, as in masked models such as BERT{known}",
+        f"{type(lm.model).__name__} is not a decoder-only model: its output at a token depends on later tokens, as in "
+        f"masked models such as BERT{known}",
         where=where,
         hint="choose a causal language model (Llama, Qwen, GPT-2 …) or an encoder-decoder (T5 …)",
     )
@@ -79,7 +79,7 @@ def check_prefix(lm: LanguageModel) -> None:
     else:
         if inputs > SAME and targets <= TOLERANCE:
             return
-        reason = "what it says at an input does not change with the next" if inputs <= SAME else "it sees its targets"
+        reason = "its output at an input does not depend on the next" if inputs <= SAME else "it sees its targets"
     raise ModelError(
         f"{type(lm.model).__name__} cannot read its inputs both ways: {reason}",
         where="model.attention",

@@ -64,7 +64,7 @@ def check_isolation(lm: LanguageModel) -> IsolationReport:
 
 def _compare(lm: LanguageModel) -> IsolationReport:
     if reads_ahead(lm):
-        reason = "what it says after a token changes with the tokens that follow, so masks of others' making fail"
+        reason = "its output at a token depends on later tokens"
         return IsolationReport(is_isolated=False, max_difference=float("inf"), reason=reason)
     exact = replace(lm, compute_dtype=torch.float32)
     prompts = _several(made_up_prompts(lm), lm)

@@ -38,7 +38,7 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
     Args:
         lm: The model, in the mode in which it will be tuned.
         form: The form in which it is trained; None: as it is.
-        is_still: Nothing in this mode may be random.
+        is_still: Nothing may be random in this mode.
 
     Raises:
         ModelError: It cannot be run in this way, a prompt's log-probabilities are not those of the prompt alone, or
@@ -60,8 +60,8 @@ def check_tuning(lm: LanguageModel, *, form: TrainingForm | None = None, is_stil
         raise ModelError(message, where="model", hint=_HINT) from error
     if difference > TOLERANCE:
         raise ModelError(
-            f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities differ by {difference:.1%} "
-            "beside others, though each has its own row",
+            f"{type(lm.model).__name__} cannot be tuned here: a prompt's log-probabilities change by {difference:.1%} "
+            "with other prompts in the batch, though each has its own row",
             where="model",
             hint=_HINT,
         )

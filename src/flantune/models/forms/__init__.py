@@ -1,1 +1,1 @@
-"""How a model is held while it is trained or read: the same weights, leaner operations."""
+"""Forms of a model for training and reading: the same weights, computed by faster operations."""

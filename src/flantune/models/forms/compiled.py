@@ -1,4 +1,4 @@
-"""Compiled layers: PyTorch writes one program for a model's layer, and all layers run it, on lines of any length."""
+"""Compiled layers: PyTorch compiles one program that all layers of a model share, for inputs of any length."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The layers a model is a stack of: by the class names that it tells, else the members of its lists.
+    """The layers of which a model is a stack.
 
-    Layers within layers and layers without weights are not listed.
+    They are found by the class names in ``_no_split_modules``; without these, they are the members of the model's
+    lists. Layers inside other layers and layers without weights are left out.
     """
     names = set(getattr(model, "_no_split_modules", None) or ())
-    # Spread over processes, a layer is of a class of its own, behind which stands the model's.
+    # FSDP gives a layer a new class that is derived from the model's.
     found = [part for part in model.modules() if not names.isdisjoint(kind.__name__ for kind in type(part).__mro__)]
     if not found:
         lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
@@ -41,9 +42,9 @@ def why_not_compiled(lm: LanguageModel) -> str:
 
 
 class CompiledBlocks:
-    """The compiled forms of a model's layers.
+    """The layers of a model, compiled.
 
-    The first pass takes half a minute, in which the program is written; PyTorch keeps it on disk for later runs.
+    The first pass compiles, which takes half a minute; PyTorch caches the program on disk for later runs.
     """
 
     def __init__(self, lm: LanguageModel) -> None:

@@ -1,4 +1,4 @@
-"""Modules in others' places for as long as a block lasts."""
+"""Temporary replacement of a model's modules by others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 Exchange = tuple[nn.Module, str, nn.Module, nn.Module]
-"""Where a module is (its parent, its name), itself, and what takes its place."""
+"""Parent of a module, its name there, the module, and its replacement."""
 
 
 def exchanges(model: nn.Module, form: Callable[[nn.Module], nn.Module | None]) -> list[Exchange]:
-    """Every place of every module that has another form; a module in two places has one."""
+    """The replacements of all modules for which ``form`` makes one; the same one for a module in two places."""
     forms: dict[int, nn.Module | None] = {}
     found: list[Exchange] = []
     for parent in list(model.modules()):
@@ -30,7 +30,7 @@ def exchanges(model: nn.Module, form: Callable[[nn.Module], nn.Module | None]) -
 
 @contextmanager
 def exchanged(modules: Sequence[Exchange]) -> Iterator[None]:
-    """Within the block, the other forms take the modules' places."""
+    """Within the block, the modules are replaced."""
     try:
         for parent, name, _, other in modules:
             parent._modules[name] = other
@@ -41,18 +41,18 @@ def exchanged(modules: Sequence[Exchange]) -> Iterator[None]:
 
 
 class StandIn(nn.Module):
-    """Base of modules that take another's place for a while.
+    """Base of modules that temporarily replace another one (``usual``).
 
-    Models call their parts in ways that no stand-in knows: a norm with a gate beside it, a weight read past its module.
-    Whatever is called or looked up that is not the stand-in's own is the other module's (``usual``).
+    Attributes that it does not have are looked up in the replaced module, since models may read a weight directly. In
+    the same way, subclasses pass calls that they do not support (a norm with a gate, say) on to ``usual``.
     """
 
     def take_place_of(self, usual: nn.Module) -> None:
-        """Names the module without making it a part of this one; after the stand-in's own attributes are set."""
+        """Sets the replaced module, without registering it as a submodule. Call this after setting other attributes."""
         vars(self)["usual"] = usual
 
     def __getattr__(self, name: str) -> Any:
-        """Its own attributes, else those of the module whose place it takes."""
+        """Looks up the attribute here, then in the replaced module."""
         try:
             return super().__getattr__(name)
         except AttributeError:

@@ -1,8 +1,8 @@
-"""Leaner forms of a model's small operations, put in its modules' places while it trains.
+"""Faster forms of norms, activations and the loss, with the same results to within rounding.
 
-Written out in single operations, as transformers has them, a norm or an activation passes over its tensor many times.
-Each pass costs as much as the arithmetic. These forms take half of the passes on a CPU, and one on a GPU, where PyTorch
-has the whole norm as one operation; the numbers are the same to rounding.
+transformers writes a norm or an activation as several operations, each of which reads and writes the whole tensor;
+these memory passes cost as much as the arithmetic. The forms here need half as many passes on a CPU and a single one on
+a GPU, where PyTorch has the whole norm as one operation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 
 class _RootMeanSquare(torch.autograd.Function):
-    """x / rms(x) · weight, with two tensors kept for the way back."""
+    """x / rms(x) · weight; keeps two tensors for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -42,10 +42,10 @@ class _RootMeanSquare(torch.autograd.Function):
 
 
 class LeanRootMeanSquareNorm(StandIn):
-    """The norm of Llama, T5 and their kin.
+    """The root-mean-square norm of Llama, T5 and similar models.
 
     Args:
-        norm: The module whose place it takes and whose weight it uses.
+        norm: The module that it replaces and whose weight it uses.
         eps: Added to the mean square.
     """
 
@@ -55,7 +55,7 @@ class LeanRootMeanSquareNorm(StandIn):
         self.take_place_of(norm)
 
     def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
-        """[…, width] → the same shape, in the dtype of the weight. With a gate beside it, the norm itself is asked."""
+        """[…, width] → the same shape. Calls with more arguments (a gate) go to the replaced norm."""
         if more or named:
             return self.usual(x, *more, **named)
         weight: Any = self.weight
@@ -64,10 +64,10 @@ class LeanRootMeanSquareNorm(StandIn):
 
 
 class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
-    """The same as one operation of PyTorch's, which on a GPU is one program each way."""
+    """The same norm as a single PyTorch operation, which on a GPU is one kernel forward and one backward."""
 
     def forward(self, x: Tensor, *more: Any, **named: Any) -> Any:
-        """As the norm of Llama; what is of another dtype than the weight is left to the norm itself."""
+        """[…, width] → the same shape. Inputs of another dtype than the weight go to the replaced norm."""
         if more or named or x.dtype != self.weight.dtype:
             return self.usual(x, *more, **named)
         weight: Any = self.weight
@@ -75,7 +75,7 @@ class FusedRootMeanSquareNorm(LeanRootMeanSquareNorm):
 
 
 def lean_form(module: nn.Module) -> nn.Module | None:
-    """A leaner module that computes the same; None when none is known or the numbers differ."""
+    """A faster module that computes the same; None when there is none or its results differ."""
     if type(module).__name__ in ("NewGELUActivation", "FastGELUActivation"):
         lean: nn.Module = nn.GELU("tanh")
         return lean if _is_same(module, lean, torch.randn(4, 8, generator=_seeded())) else None
@@ -93,7 +93,7 @@ def _is_same(module: nn.Module, lean: nn.Module, x: Tensor) -> bool:
         with torch.no_grad():
             return torch.allclose(module(x), lean(x), rtol=TOLERANCE, atol=TOLERANCE)
     except FAILURES:
-        # A norm that wants a gate beside it, say.
+        # For example, a norm that requires a gate.
         return False
 
 

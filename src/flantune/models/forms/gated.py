@@ -1,4 +1,4 @@
-"""Gated feed-forward parts, Llama's and T5's: activation and gate in one pass over memory, forward and back."""
+"""Gated feed-forward parts of Llama and T5: activation and gate in one pass over memory, forward and backward."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedNames:
-    """How an architecture calls the parts of down(act(gate(x)) · up(x)); ``dropout`` comes before down, if at all."""
+    """Names that an architecture gives the parts of down(act(gate(x)) · up(x)); ``dropout``, if any, precedes down."""
 
     gate: str
     up: str
@@ -28,7 +28,7 @@ class GatedNames:
 
     @property
     def all(self) -> set[str]:
-        """The names that are used."""
+        """All names that are not empty."""
         return {self.gate, self.up, self.down, self.activation, self.dropout} - {""}
 
 
@@ -39,12 +39,12 @@ NAMES = (
 
 
 class LeanGatedFeedForward(StandIn):
-    """A gated feed-forward part whose gate is one operation where a program for it is in use."""
+    """A gated feed-forward part; activation and gate are one operation while a program for it is in use."""
 
     def __init__(self, part: nn.Module, names: GatedNames, *, is_gelu: bool) -> None:
         super().__init__()
         self.names, self.is_gelu = names, is_gelu
-        # Whoever asks the model for its weights finds them.
+        # Registered, so that the weights stay among the model's parameters.
         self.part = part
         self.take_place_of(part)
 
@@ -52,7 +52,7 @@ class LeanGatedFeedForward(StandIn):
         """[…, width] → the same shape."""
         if more or named:
             return self.usual(x, *more, **named)
-        # By name each time: adapters and rounded weights come and go.
+        # Looked up at each call, because adapters and rounded weights come and go.
         usual, names = self.usual, self.names
         opened, up = getattr(usual, names.gate)(x), getattr(usual, names.up)(x)
         hidden = gate(opened, up, is_gelu=self.is_gelu)
@@ -64,7 +64,7 @@ class LeanGatedFeedForward(StandIn):
 
 
 def gated_form(module: nn.Module) -> LeanGatedFeedForward | None:
-    """The other form of a gated feed-forward part; None where it is none, or its numbers would differ."""
+    """The faster form of a gated feed-forward part; None for other modules, or if the results differ."""
     children = dict(module.named_children())
     names = next((each for each in NAMES if each.all == children.keys()), None)
     if names is None or module._parameters or not isinstance(children[names.gate], nn.Module):
@@ -77,7 +77,7 @@ def gated_form(module: nn.Module) -> LeanGatedFeedForward | None:
 
 
 def _is_gelu(activation: nn.Module) -> bool | None:
-    """Whether it is GELU in its tanh form; False: SiLU; None: neither."""
+    """True if the activation is GELU in its tanh form, False if it is SiLU, None if neither."""
     x = torch.linspace(-6, 6, 49)
     try:
         with torch.no_grad():

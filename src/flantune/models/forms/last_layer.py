@@ -1,7 +1,7 @@
-"""The last layer at the places that are read: elsewhere, what it adds to the hidden states is of no use to anyone.
+"""The last layer computed only at the places that are read; its output elsewhere is never used.
 
-Later layers look at every token of an earlier one, so only the last can be cut short. Of FLAN-like data 15% of the
-tokens are targets; with six layers a tenth of the arithmetic goes, forward and backward.
+This is possible in the last layer only, because each layer attends to all tokens of the one before. In FLAN-like data
+15% of the tokens are targets; in a model with six layers this saves a tenth of the arithmetic, forward and backward.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 SIZES = (1.0, 0.4, 1.0)
-"""Made-up weights are drawn so often, so many times their usual size. With large ones each token may come to look at
-one other alone, which would hide that keys and values are needed everywhere."""
+"""Trials are made with random weights, each time scaled by one of these. Large weights can make a token attend to a
+single other one, which would hide that keys and values are needed everywhere; hence the small scale."""
 PROBED = (2, len(PROBE) - 1, len(PROBE) + 5)
 
 
 class _AtPlaces(StandIn):
-    """A module that treats each token by itself, at some of the tokens only; zeros elsewhere.
+    """A module that treats each token separately, computed at some places only; its output is zero elsewhere.
 
-    What is called in any other way than with [rows, length, width] alone (a gate beside it, a step of a cache) is
-    computed everywhere, and who looks inside finds the module's own weights: a model may do in training what it does
-    not do where it is tried.
+    Calls with anything but one tensor [rows, length, width] (a gate as well, or one step with a cache) are computed
+    everywhere, and attributes are those of the replaced module: a model may use them in training though it did not in
+    the trial.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _AtPlaces(StandIn):
         return laid.view(*x.shape[:-1], taken.shape[-1])
 
     def _is_other_shape(self, x: Tensor) -> bool:
-        # A compiled layer would be compiled again for every number of tokens.
+        # Not checked in a compiled layer, which would be compiled again for every number of tokens.
         return not torch.compiler.is_compiling() and x.shape[0] * x.shape[1] != self.tokens
 
 
@@ -67,8 +67,8 @@ class Narrowed:
 
     Attributes:
         parent: The module that it is a part of.
-        name: Its name there.
-        narrow: Takes its place. Always the same one, so that a compiled layer finds what it was compiled for.
+        name: Its name in ``parent``.
+        narrow: Its replacement; always the same module, so that a compiled layer is not compiled again.
     """
 
     parent: nn.Module
@@ -80,22 +80,22 @@ class Narrowed:
 def find_narrowed(lm: LanguageModel) -> list[Narrowed]:
     """The parts of a decoder-only model's last layer that can be computed at chosen places only.
 
-    Found by trying, once a model: feed-forward part, output projection and queries, whatever they are called. The
-    layer is tried with made-up weights, since weights that are zero would hide that a part is needed everywhere.
+    These are the feed-forward part, the output projection and the queries, whatever their names: they are found by a
+    trial, once per model. It uses random weights, since zeros would hide that a part is needed everywhere.
     """
     return _search(lm) if lm.family == "decoder-only" else []
 
 
 @contextmanager
 def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) -> Iterator[None]:
-    """Within the block, hidden states (and logits) mean something at the given places only, and cost less.
+    """Within the block, hidden states (and logits) are computed at the given places only; elsewhere they are undefined.
 
-    A model that keeps the inputs of its layers only computes them again later, outside; it is left as it is.
+    With activation checkpointing, nothing changes: layers are then computed again later, outside the block.
 
     Args:
         lm: The model.
-        places: Places that will be read, in rows laid end to end, each at most once or more often.
-        tokens: How many places there are.
+        places: Places that will be read, as indices into the rows joined end to end; repetitions are allowed.
+        tokens: Number of places of all rows.
     """
     keeps_inputs_only = torch.is_grad_enabled() and _keeps_inputs_only(lm.model)
     index = on_device(torch.from_numpy(filled_up(np.unique(places), tokens)), lm.device)
@@ -106,19 +106,19 @@ def only_at(lm: LanguageModel, places: NDArray[np.integer[Any]], tokens: int) ->
 
 
 def _keeps_inputs_only(model: nn.Module) -> bool:
-    # transformers marks each module that takes part.
+    # transformers sets this attribute on each module with activation checkpointing.
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 def filled_up(places: NDArray[np.integer[Any]], tokens: int) -> NDArray[np.int64]:
-    """Places, and some others after them, each once, so that few shapes occur (``segment_plan.padded_length``).
+    """The places, followed by others until their number is round, so that few shapes occur; none twice.
 
     >>> filled_up(np.array([1, 40]), 64).tolist() == [1, 40, 0, *range(2, 31)]
     True
     """
     step = max(32, 1 << max(0, (tokens // 12).bit_length() - 1))
     more = min(-len(places) % step, tokens - len(places))
-    # The first free places are among the first so many places and those taken.
+    # Among the first len(places) + more places, at least ``more`` are free.
     others = np.setdiff1d(np.arange(min(tokens, len(places) + more)), places)[:more]
     return np.concatenate([places, others]).astype(np.int64)
 
@@ -157,14 +157,14 @@ def _found_with(
 
 
 def _accepted(lm: LanguageModel, parent: nn.Module, expected: Tensor, parts: list[Narrowed]) -> list[Narrowed]:
-    """Goes from the whole to its parts: what cannot be narrowed as a whole may have parts that can."""
+    """Adds the children that can be narrowed; of the others, their children, recursively."""
     for name, child in parent.named_children():
         if any(weight.ndim > 1 for weight in child.parameters()):
             wider = [*parts, Narrowed(parent=parent, name=name)]
             if _is_same(lm, expected, wider):
                 parts = wider
             elif not hasattr(child, "base_layer"):
-                # A layer with an adapter beside it is needed as a whole.
+                # A layer with an adapter is narrowed as a whole or not at all.
                 parts = _accepted(lm, child, expected, parts)
     return parts
 
@@ -179,7 +179,7 @@ def _is_same(lm: LanguageModel, expected: Tensor, parts: list[Narrowed]) -> bool
 
 
 def _probe(lm: LanguageModel) -> Tensor:
-    """Hidden states of two made-up texts at the places that are asked for, [places, width]."""
+    """Hidden states of two made-up texts at the places ``PROBED``, [places, width]."""
     model: Any = lm.model
     tokens = torch.cat([made_up(lm), made_up(lm).flip(1)])
     hidden: Tensor = model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
@@ -188,7 +188,7 @@ def _probe(lm: LanguageModel) -> Tensor:
 
 @contextmanager
 def _made_up(weights: list[nn.Parameter], *, size: float, seed: int) -> Iterator[None]:
-    """Random weights of ``size`` times the usual size while the block runs."""
+    """Within the block, the weights are random, ``size`` times as large as is usual."""
     kept = [weight.detach().clone() for weight in weights]
     generator = torch.Generator().manual_seed(seed)
     try:

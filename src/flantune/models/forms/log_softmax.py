@@ -71,14 +71,14 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 class PlainTokenLogprobs(torch.autograd.Function):
-    """By PyTorch, in half the passes and a third of the memory of ``cross_entropy``, to the same bits.
+    """By PyTorch: identical to the bit to ``cross_entropy``, with half the memory passes and a third of the memory.
 
-    The gradient is made in place of what was kept, so the backward pass can be run once.
+    The gradient overwrites the saved tensor, so the backward pass can run only once.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Reads the log-softmax at the tokens, [n]."""
+        """The log-softmax at the tokens, [n]."""
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         ctx.save_for_backward(logprobs, tokens)
         ctx.dtype = logits.dtype
@@ -86,18 +86,18 @@ class PlainTokenLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """One at the token minus the softmax, times the gradient."""
+        """The gradient of the logits, [n, vocabulary]: (one at the token − softmax) · grad."""
         logprobs, tokens = ctx.saved_tensors
         found = logprobs.exp_().mul_(-grad[:, None]).scatter_add_(1, tokens[:, None], grad[:, None])
         return found.to(ctx.dtype), None
 
 
 class TokenAndMeanLogprobs(torch.autograd.Function):
-    """As ``PlainTokenLogprobs``, and the mean log-probability over the vocabulary, float32, [n]; in one pass more."""
+    """``PlainTokenLogprobs`` and the mean log-probability over the vocabulary, both float32, [n]; one more pass."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads the log-softmax at the tokens, [n], and its mean, [n]."""
+        """The log-softmax at the tokens, [n], and its mean over the vocabulary, [n]."""
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         ctx.save_for_backward(logprobs, tokens)
         ctx.dtype = logits.dtype
@@ -105,7 +105,7 @@ class TokenAndMeanLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, mean_grad: Tensor) -> tuple[Tensor, None]:
-        """Softmax times both gradients, minus the one at the token, minus an equal part of the other everywhere."""
+        """The gradient of the logits: one-hot · grad + mean_grad / vocabulary − softmax · (grad + mean_grad)."""
         logprobs, tokens = ctx.saved_tensors
         found = logprobs.exp_().mul_(-(grad + mean_grad)[:, None]).add_((mean_grad / logprobs.shape[-1])[:, None])
         return found.scatter_add_(1, tokens[:, None], grad[:, None]).to(ctx.dtype), None

@@ -1,8 +1,8 @@
-"""Layers with a low-rank adapter beside them as one product: what is frozen costs nothing twice.
+"""Linear layers with a low-rank adapter, computed as one product.
 
-Written out, as peft has it, the adapter's share of each output is a tensor of its own that is scaled and added, and its
-gradient takes the same way back. Here the adapter is added to the rounded copy of the weight that is made once a step
-anyway: a token meets one product forward and one back, and the two small gradients. The frozen weight gets none.
+peft computes the adapter's share of each output as a separate tensor that is scaled and added, and so are its
+gradients. Here the adapter is added to the rounded copy of the weight that is made once per step anyway. This leaves
+one large product forward, one backward, and the two small gradients; the frozen weight gets no gradient.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _LowRankProduct(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, first: Tensor, second: Tensor, scale: float,
         is_sum: bool,
     ) -> Tensor:  # fmt: skip
-        """``is_sum``: The weight holds the adapter's part already."""
+        """``is_sum``: whether ``weight`` already includes the adapter."""
         ctx.save_for_backward(x, weight, first, second)
         ctx.scale, ctx.is_sum = scale, is_sum
         found = torch.nn.functional.linear(x, weight, bias)
@@ -60,9 +60,9 @@ class LowRankLinear(StandIn):
     """A linear layer with its adapter.
 
     Args:
-        layer: peft's layer, whose place it takes.
-        dtype: Of the arithmetic. Below float32, the sum of weight and adapter is kept, rounded; in float32 it would
-            double the memory of the weights.
+        layer: peft's layer, which it replaces.
+        dtype: The dtype of the arithmetic. In bfloat16, the rounded sum of weight and adapter is kept; in float32, that
+            would double the memory of the weights, and the adapter is computed separately.
     """
 
     weight: Tensor
@@ -70,13 +70,13 @@ class LowRankLinear(StandIn):
     def __init__(self, layer: Any, dtype: torch.dtype) -> None:
         super().__init__()
         (name,) = layer.active_adapters
-        # Where the form of a training step puts rounded copies for as long as it lasts.
+        # Parameters of this module, so that ``TrainingForm`` can replace them by rounded copies.
         self.first, self.second = layer.lora_A[name].weight, layer.lora_B[name].weight
         self.bias = layer.base_layer.bias
         self.scale = float(layer.scaling[name])
         self.is_sum = dtype != torch.float32
         self.is_turned = isinstance(layer.base_layer, Conv1D)
-        # Not a parameter: nobody rounds it, and it gets no gradient.
+        # Not a parameter: it is not rounded by ``TrainingForm`` and gets no gradient.
         frozen = layer.base_layer.weight.detach()
         self.register_buffer(
             "weight", torch.empty_like(frozen, dtype=dtype) if self.is_sum else frozen, persistent=False
@@ -85,13 +85,13 @@ class LowRankLinear(StandIn):
 
     @property
     def frozen(self) -> nn.Parameter:
-        """The layer's own weight."""
+        """The frozen weight of the replaced layer."""
         weight: nn.Parameter = self.usual.base_layer.weight
         return weight
 
     @torch.no_grad()
     def add_up(self) -> None:
-        """Makes the sum from weight and adapter as they are now."""
+        """Updates the sum from the current weight and adapter."""
         if not self.is_sum:
             return
         first, second = (part.float() for part in (self.first, self.second))
@@ -108,10 +108,10 @@ class LowRankLinear(StandIn):
 
 
 def low_rank_form(model: nn.Module, dtype: torch.dtype) -> Callable[[nn.Module], LowRankLinear | None]:
-    """Gives the other form of a module of this model; None where it is no plain low-rank adapter.
+    """Makes a function from modules of this model to their one-product form; None for all but plain low-rank adapters.
 
-    Left to peft are dropout before the adapter, scales of its own (DoRA), a weight that other layers share, and weights
-    of the layer itself that are trained.
+    Not plain, and left to peft, are: dropout before the adapter, variants such as DoRA, a weight shared with other
+    layers, and layers whose own weights are trained.
     """
     places = Counter(id(weight) for module in model.modules() for weight in module._parameters.values())
 
@@ -128,9 +128,9 @@ def low_rank_form(model: nn.Module, dtype: torch.dtype) -> Callable[[nn.Module],
 
 
 def merged_layer(module: nn.Module) -> nn.Linear | Conv1D | None:
-    """A copy of the layer beside an adapter with the adapter's part, of whatever kind, added to its weight.
+    """A copy of a layer with its low-rank adapter, of any variant, added to the weight.
 
-    None where there is no low-rank adapter, or nothing that it could be added to (weights in 4 or 8 bits).
+    None without such an adapter, or if it cannot be added (weights in 4 or 8 bits).
     """
     layer: Any = module
     base: Any = getattr(layer, "base_layer", None)
@@ -145,7 +145,7 @@ def merged_layer(module: nn.Module) -> nn.Linear | Conv1D | None:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Whether all there is are two matrices beside the layer's own, at work."""
+    """Whether the adapter is a single active pair of trained matrices, with nothing else."""
     if layer.disable_adapters or layer.merged or layer.lora_variant or len(layer.active_adapters) != 1:
         return False
     (name,) = layer.active_adapters

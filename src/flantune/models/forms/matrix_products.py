@@ -1,8 +1,8 @@
-"""Matrix products by oneDNN where it is faster than what PyTorch uses by itself.
+"""Matrix products by oneDNN where it is faster than PyTorch's default.
 
-PyTorch multiplies float32 matrices with MKL, made for Intel's processors. On one with AVX-512 by another maker, oneDNN,
-which PyTorch brings along, takes less than half of the time (measured on one core of an AMD EPYC, from 128 rows on: 225
-against 100 GFLOP/s). The weights stay where and as they are. For reading a model only: no gradients.
+PyTorch multiplies float32 matrices with MKL, which is optimized for Intel's processors. On processors of other makers
+with AVX-512, oneDNN (part of PyTorch) takes less than half the time (on one core of an AMD EPYC, from 128 rows on: 225
+instead of 100 GFLOP/s). Weights are used as they are, without a copy. Without gradients, so for reading a model only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from transformers.pytorch_utils import Conv1D
 from flantune.models.forms.exchange import StandIn
 
 FEWEST_ROWS = 8
-"""Below so many rows the time goes to reading the weight, and oneDNN has no advantage."""
+"""With fewer rows, reading the weight takes most of the time, and oneDNN has no advantage."""
 
 
 class FastLinear(StandIn):
-    """A linear layer in oneDNN's hands.
+    """A linear layer computed by oneDNN.
 
     Args:
-        layer: The layer whose place it takes and whose weights it uses, as they are at each call.
+        layer: The layer that it replaces; its weights are read at each call.
     """
 
     def __init__(self, layer: nn.Linear | Conv1D) -> None:
@@ -41,11 +41,11 @@ class FastLinear(StandIn):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``x @ weight.T + bias``, as ``torch.nn.functional.linear``.
+    """``x @ weight.T + bias``, like ``torch.nn.functional.linear``.
 
     Args:
         x: […, inputs], float32.
-        weight: [outputs, inputs], in any layout.
+        weight: [outputs, inputs], with any strides.
         bias: [outputs].
     """
     if x.numel() < FEWEST_ROWS * x.shape[-1] or not has_faster_products():
@@ -55,7 +55,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def fast_form(module: nn.Module) -> FastLinear | None:
-    """The layer in oneDNN's hands; None where that is not faster, or it is not a plain linear layer in float32."""
+    """The layer computed by oneDNN; None if that is not faster, or for all but plain linear layers in float32."""
     if type(module) not in (nn.Linear, Conv1D) or not has_faster_products():
         return None
     layer: Any = module
@@ -65,11 +65,11 @@ def fast_form(module: nn.Module) -> FastLinear | None:
 
 @cache
 def has_faster_products() -> bool:
-    """Whether oneDNN multiplies float32 matrices faster here than PyTorch alone, and right.
+    """Whether oneDNN multiplies float32 matrices correctly and faster than PyTorch's default on this processor.
 
-    Decided by the kind of processor, not by the clock, so that the same prompts get the same numbers on it each time.
+    Decided by the kind of processor, not by timing, so that scores are reproducible on a machine.
     """
-    # torch says it without types.
+    # Untyped in torch.
     mkldnn: Any = torch.backends.mkldnn
     if not mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False

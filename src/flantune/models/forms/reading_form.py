@@ -1,4 +1,4 @@
-"""The form in which a model is read: no dropout, no gradients, small operations in lean forms."""
+"""The form in which a model scores and generates: no dropout, no gradients, faster operations."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class ReadingForm:
-    """How a model stands while it is read: nothing is dropped, no gradients, small operations in lean forms.
+    """A model prepared for scoring and generation: no dropout, no gradients, faster operations.
 
-    On a CPU, norms, gated activations and rotary positions pass over their tensors once where there is a program for
-    it, and else less often than written out. Linear layers are computed by the faster of two
-    libraries where arithmetic is float32; where it is bfloat16, their weights are rounded once, here, in a copy that
-    takes half the memory of the model's own. The numbers are the same to rounding.
+    On a CPU, norms, gated activations and rotary positions take a single pass over memory where the program in C++ is
+    available, and fewer passes than usual otherwise. In float32, linear layers are computed by the faster of two
+    libraries. In bfloat16, their weights are rounded once, here; the copy takes half the memory of the model's weights.
+    Results are the same to within rounding.
 
     Args:
         lm: The model; its weights must not change while the form is used.
@@ -37,7 +37,7 @@ class ReadingForm:
 
     def __init__(self, lm: LanguageModel) -> None:
         is_exact, is_on_cpu = lm.compute_dtype == torch.float32, lm.device.type == "cpu"
-        # What is found out by comparing numbers is found out on the model as it is, and remembered.
+        # These traits are found by comparing results; they are determined (and cached) on the unchanged model.
         find_head(lm)
         self._model = lm.model
         self._modules: list[Exchange] = []
@@ -54,7 +54,7 @@ class ReadingForm:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the block, the model computes in this form; afterwards all is as it was."""
+        """Within the block, the model computes in this form; afterwards it is as before."""
         rounded = nullcontext() if self._rounded is None else self._rounded.in_place()
         with (
             in_mode(self._model, training=False),
@@ -63,7 +63,7 @@ class ReadingForm:
             self._rows(),
             rotated(self._rotations),
             exchanged(self._modules),
-            # What takes a module's place has a mode of its own.
+            # Once more, because replacements have a training mode of their own.
             in_mode(self._model, training=False),
         ):
             yield
@@ -71,7 +71,7 @@ class ReadingForm:
 
 @contextmanager
 def scoring_mode(lm: LanguageModel) -> Iterator[None]:
-    """Within the block, a model stands in its ``ReadingForm``, and what is read of its last layer is known."""
+    """Within the block, the model is in its ``ReadingForm``; ``find_narrowed`` is determined before."""
     find_narrowed(lm)
     with ReadingForm(lm).in_place():
         yield

@@ -1,7 +1,7 @@
-"""Rotary positions in one pass over queries and keys, forward and back, where transformers needs a dozen.
+"""Rotary positions in one pass over queries and keys, forward and backward, where transformers needs a dozen.
 
-transformers has them in a function beside each architecture, which its attention layers call. For as long as a form
-lasts, another function that gives the same numbers takes its place.
+The attention layers of each architecture in transformers call a function of its module. While a form is in use, that
+function is replaced by one with the same results.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LeanRotation:
-    """Called as the function of an architecture whose place it takes.
+    """The replacement of an architecture's function, called with the same arguments.
 
     Attributes:
-        file: Where that is.
-        usual: That function, which is asked where no program is in use that can.
-        keeps_dtype: Whether its results are in the dtype of queries and keys, whatever that of the angles is.
+        file: The module of the architecture.
+        usual: The replaced function, used when no program in use supports the arguments.
+        keeps_dtype: Whether ``usual`` returns the dtype of queries and keys, whatever the dtype of the angles.
     """
 
     file: ModuleType
@@ -42,24 +42,24 @@ class LeanRotation:
     keeps_dtype: bool
 
     def __call__(self, query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *more: Any, **named: Any) -> Any:
-        """[rows, heads, tokens, width] and [rows, tokens, width] → queries and keys, turned."""
+        """Rotates queries and keys, [rows, heads, tokens, width], by angles, [rows, tokens, width]."""
         is_rounded = _is_rounded_next(query)
         if not (more or named) and (query.dtype == cosines.dtype or self.keeps_dtype or is_rounded):
             found = rotate(query, key, cosines, sines)
             if found is not None:
                 return found
         turned = self.usual(query, key, cosines, sines, *more, **named)
-        # Whoever keeps keys from one call to the next finds them in one dtype, whichever function turned them.
+        # So that keys in a cache have one dtype, whichever function rotated them.
         return tuple(each.to(query.dtype) for each in turned) if is_rounded else turned
 
 
 def _is_rounded_next(query: Tensor) -> bool:
-    """Whether attention rounds what it is given to the dtype of the queries."""
+    """Whether attention will round its inputs to the dtype of the queries (autocast)."""
     return torch.is_autocast_enabled("cpu") and query.dtype == torch.get_autocast_dtype("cpu")
 
 
 def rotations(model: nn.Module) -> list[LeanRotation]:
-    """The other forms of the functions that a model's layers call."""
+    """Replacements of the rotary functions that a model's layers call."""
     names = dict.fromkeys(type(module).__module__ for module in model.modules())
     found = (_rotation(sys.modules[name]) for name in names if name in sys.modules)
     return [rotation for rotation in found if rotation is not None]
@@ -67,7 +67,7 @@ def rotations(model: nn.Module) -> list[LeanRotation]:
 
 @contextmanager
 def rotated(rotations: Sequence[LeanRotation]) -> Iterator[None]:
-    """Within the block, the other forms take the functions' places."""
+    """Within the block, the functions are replaced."""
     try:
         for rotation in rotations:
             setattr(rotation.file, NAME, rotation)
@@ -79,13 +79,13 @@ def rotated(rotations: Sequence[LeanRotation]) -> Iterator[None]:
 
 @cache
 def _rotation(file: ModuleType) -> LeanRotation | None:
-    """Of an architecture; None where it has no such function or its numbers are others."""
+    """The replacement for an architecture; None where it has no such function or its results differ."""
     usual = getattr(file, NAME, None)
     if not callable(usual):
         return None
     drawn = torch.Generator().manual_seed(0)
     query, key = (torch.randn(1, heads, 3, 64, generator=drawn) for heads in (2, 1))
-    # An architecture that reads one half of the angles alone, or turns pairs of neighbors, gives other numbers.
+    # Random, so that architectures that read only half of the angles, or rotate adjacent pairs, give other results.
     cosines, sines = (torch.randn(1, 3, 64, generator=drawn) for _ in range(2))
     expected = [plain_rotation(each, cosines, sines) for each in (query, key)]
     try:

@@ -1,7 +1,7 @@
-"""Linear layers whose weights are rounded to bfloat16 once, where autocast would round them in each pass.
+"""Linear layers whose weights are rounded to bfloat16 once, instead of by autocast in each pass.
 
-On a CPU they are also laid out once as oneDNN, which computes them, wants them. Everything else, embeddings and norms
-among it, stays in float32. For reading a model only: no gradients.
+On a CPU they are also converted to oneDNN's layout once. Everything else, such as embeddings and norms, stays in
+float32. Without gradients, so for reading a model only.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from flantune.models.forms.exchange import StandIn
 from flantune.models.forms.low_rank import merged_layer
 
 ROWS = 512
-"""The weights are laid out for so many rows at a time; other numbers are right, too."""
+"""Number of rows for which the layout of the weights is optimized; any other number works, too."""
 
 
 class PackedLinear(StandIn):
-    """A linear layer with rounded weights in oneDNN's own layout.
+    """A linear layer with rounded weights in oneDNN's layout.
 
     Args:
-        layer: The layer whose place it takes; its weights are read once, here.
+        layer: The layer that it replaces; its weights are read once, here.
     """
 
     def __init__(self, layer: nn.Linear | Conv1D) -> None:
         super().__init__()
         weight = layer.weight.detach()
         rounded = (weight.T if isinstance(layer, Conv1D) else weight).to(torch.bfloat16).contiguous()
-        # Neither a parameter nor a buffer: an opaque layout is nothing to be saved, moved or counted.
+        # Neither a parameter nor a buffer: a tensor in an opaque layout must not be saved, moved or counted.
         vars(self)["packed"] = _packed(rounded)
         vars(self)["offset"] = None if layer.bias is None else layer.bias.detach().to(torch.bfloat16)
         self.take_place_of(layer)
@@ -44,9 +44,9 @@ class PackedLinear(StandIn):
 
 
 def packed_form(module: nn.Module) -> PackedLinear | None:
-    """The layer with packed weights; None where it is not a plain linear layer in float32, or cannot be packed.
+    """The layer with packed weights; None for all but plain linear layers in float32, or where packing is unsupported.
 
-    A layer with a low-rank adapter becomes one with the sum of both.
+    If the layer has a low-rank adapter, the weight and the adapter are added.
     """
     if not has_packed_products():
         return None
@@ -55,9 +55,9 @@ def packed_form(module: nn.Module) -> PackedLinear | None:
 
 
 class RoundedWeights:
-    """Rounded copies of the weights of plain linear layers, of a model on any device.
+    """Rounded copies of the weights of a model's plain linear layers, on any device.
 
-    A weight in two places (a head that shares the embeddings) is rounded where products read it.
+    A weight shared by the head and the embeddings is rounded in the head only.
 
     Args:
         model: Its weights are read once, here.
@@ -79,7 +79,7 @@ class RoundedWeights:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the block, the rounded weights are the layers'; the model's own come back afterwards."""
+        """Within the block, the layers use the rounded weights."""
         try:
             for module, name, weight in self._places:
                 module._parameters[name] = self._rounded[id(weight)]
@@ -91,11 +91,11 @@ class RoundedWeights:
 
 @cache
 def has_packed_products() -> bool:
-    """Whether oneDNN computes in bfloat16 here, with weights in its own layout, and right."""
+    """Whether oneDNN correctly computes bfloat16 products with weights in its own layout on this machine."""
     mkldnn: Any = torch.backends.mkldnn
     if not mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
-    # Whole numbers so small that nothing is rounded.
+    # Integers small enough that nothing is rounded.
     x, weight = (torch.arange(64 * rows).remainder(3).view(rows, 64).to(torch.bfloat16) for rows in (16, 32))
     try:
         found = _product(x, _packed(weight), None)
@@ -105,7 +105,7 @@ def has_packed_products() -> bool:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    # By the very type: what is made from one (a quantized layer) may compute in another way.
+    # The exact type: a subclass (a quantized layer) may compute differently.
     return type(module) in (nn.Linear, Conv1D) and all(
         type(weight) is nn.Parameter and weight.dtype == torch.float32 for weight in module.parameters()
     )

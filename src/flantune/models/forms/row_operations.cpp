@@ -1,6 +1,7 @@
-// What stands between a layer's products, forward and backward, each in one pass over memory: `row_operations.py` calls it.
+// Gated activations, norms and rotary positions, forward and backward, each in one pass over memory; called by
+// `row_operations.py`.
 //
-// Numbers are float32 inside and rounded once. The same bits come out for any number of threads.
+// Arithmetic is float32, rounded once at the end. Results are the same to the bit for any number of threads.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Norm {
   double eps;
 };
 
-// Lines are [tokens, heads, width] with the width contiguous; steps are elements. Tables are [tokens, width].
+// Lines are [tokens, heads, width] with the width contiguous; strides are in elements. Tables are [tokens, width].
 struct Rotation {
   const void *query, *key, *cosines, *sines;
   void *query_out, *key_out;
@@ -47,11 +48,11 @@ struct Softmax {
 
 namespace {
 
-constexpr int64_t BLOCK = 4096;      // elements of a piece of work between two lines
-constexpr int64_t ROW_BLOCK = 128;   // rows whose gradients of a norm's weight are added up by one thread
+constexpr int64_t BLOCK = 4096;      // elements that a thread computes at a time
+constexpr int64_t ROW_BLOCK = 128;   // rows whose shares of the gradient of a norm's weight are added up by one thread
 constexpr float LOG2E_ = 1.44269504088896f, GELU = 1.59576912160573f, CUBE = 0.044715f;
 
-// The last elements of a line are worked on in a copy of a whole vector's size.
+// The last elements of a line, fewer than a vector, are read and written through a copy of the size of a vector.
 template <class Kind>
 Floats read_some(const typename Kind::Element* from, int64_t count) {
   typename Kind::Element copy[LANES] = {};
@@ -72,7 +73,7 @@ inline Floats sigmoid(Floats x) {
   return x < Floats{} ? small : 1.0f - small;
 }
 
-// x · sigmoid(v(x)): v is x itself (SiLU), or the cubic that makes it GELU by its tanh form.
+// Both activations are x · sigmoid(inner(x)): inner is x (SiLU), or the cubic polynomial of GELU's tanh form.
 inline Floats inner(Floats x, bool is_gelu) { return is_gelu ? GELU * (x + CUBE * x * x * x) : x; }
 inline Floats inner_slope(Floats x, bool is_gelu) {
   return is_gelu ? GELU * (1.0f + 3.0f * CUBE * x * x) : all(1.0f);
@@ -131,7 +132,7 @@ void gate_back(const Gated& it) {
   });
 }
 
-// Widths are multiples of LANES here. The norm is written in the kind of numbers that its readers round it to.
+// Widths are multiples of LANES. The output may have another data type than x: the one to which it is rounded next.
 template <class Kind, class Written>
 void norm(const Norm& it) {
   using Element = typename Kind::Element;
@@ -183,7 +184,7 @@ void norm_back(const Norm& it) {
   }
 }
 
-// Each pair of numbers, half a head apart, is turned by its angle; on the way back, the other way round.
+// Each pair of numbers, half a head apart, is rotated by its angle; in the backward pass, by the negative angle.
 template <class Kind, class Table>
 void rotate_head(const typename Kind::Element* x, typename Kind::Element* out, const typename Table::Element* cosines,
                  const typename Table::Element* sines, int64_t half, bool is_back) {
@@ -195,7 +196,7 @@ void rotate_head(const typename Kind::Element* x, typename Kind::Element* out, c
   }
 }
 
-// Halves of heads are multiples of LANES here.
+// Half the width of a head is a multiple of LANES.
 template <class Kind, class Table>
 void rotate(const Rotation& it) {
   using Element = typename Kind::Element;
@@ -269,7 +270,7 @@ void sum_up_back(const Softmax& it) {
 
 }  // namespace
 
-// 0; 2 when this processor has no such arithmetic.
+// Returns 0, or 2 if the program was built without this data type.
 #if defined(__AVX512BF16__)
 #define RUN(function, it) return (it->is_half ? function<Half>(*it) : function<Single>(*it)), 0
 #else

@@ -1,7 +1,8 @@
-"""What stands between a layer's products, forward and back, each in one pass over memory: by the program in C++.
+"""Gated activations, norms and rotary positions by the program in C++, each in one pass over memory.
 
-In single operations, a gated activation reads or writes a tensor five times forward and nine times back, a norm five
-and twelve times. Here each tensor is read or written once, numbers are float32 inside, and less is kept.
+As single PyTorch operations, a gated activation takes five tensor reads and writes forward and nine backward, a norm
+five and twelve. Here each tensor is read or written once, arithmetic is float32, and less is kept for the backward
+pass.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from torch.autograd.graph import saved_tensors_hooks
 from flantune.models.attention import door
 
 WIDTHS = 16
-"""A norm's width must be a multiple of it."""
+"""The width of a norm must be a multiple of this."""
 GRAIN = 2**15
-"""Numbers that are worth a thread."""
+"""Elements per thread; with fewer, another thread does not pay."""
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-"""Of the whole difference, relative to the whole."""
+"""Largest relative error, ‖difference‖ / ‖expected‖."""
 
 
 class _Gated(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("gate", "up", "grad", "out", "grad_gate", "grad_up")),
@@ -35,7 +36,7 @@ class _Gated(ctypes.Structure):
 
 
 class _Norm(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("x", "weight", "grad", "out", "grad_x", "factor", "grad_weight")),
@@ -45,7 +46,7 @@ class _Norm(ctypes.Structure):
 
 
 class _Rotation(ctypes.Structure):
-    """As ``row_operations.cpp`` has it."""
+    """The same structure as in ``row_operations.cpp``."""
 
     _fields_ = (
         *((name, c_void_p) for name in ("query", "key", "cosines", "sines", "query_out", "key_out")),
@@ -56,7 +57,7 @@ class _Rotation(ctypes.Structure):
 
 
 class _Gate(torch.autograd.Function):
-    """act(gate) · up, from which the product of both is not kept."""
+    """act(gate) · up; keeps gate and up for the backward pass, not the activation."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor, is_gelu: bool) -> Tensor:
@@ -76,7 +77,7 @@ class _Gate(torch.autograd.Function):
 
 
 class _RootMeanSquare(torch.autograd.Function):
-    """x / rms(x) · weight; kept is x."""
+    """x / rms(x) · weight; keeps x and one factor per row for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -97,7 +98,7 @@ class _RootMeanSquare(torch.autograd.Function):
 
 
 class _Rotate(torch.autograd.Function):
-    """Queries and keys turned by the angles of their positions; of neither is anything kept."""
+    """Queries and keys, rotated by the angles of their positions; keeps only the angles for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +111,7 @@ class _Rotate(torch.autograd.Function):
 
 
 def gate(x: Tensor, up: Tensor, *, is_gelu: bool) -> Tensor | None:
-    """silu(x) · up, or gelu(x) · up with GELU's tanh form; None where no program is in use that can."""
+    """silu(x) · up, or gelu(x) · up with the tanh form of GELU; None if no program in use supports it."""
     if not _is_for(x, up) or x.shape != up.shape:
         return None
     found: Tensor = _Gate.apply(x.contiguous(), up.contiguous(), is_gelu)  # type: ignore[no-untyped-call]
@@ -118,9 +119,9 @@ def gate(x: Tensor, up: Tensor, *, is_gelu: bool) -> Tensor | None:
 
 
 def root_mean_square(x: Tensor, weight: Tensor, eps: float) -> Tensor | None:
-    """Like x / rms(x) · weight, over the last dimension; None where no program is in use that can.
+    """The norm x / rms(x) · weight, over the last dimension; None if no program in use supports it.
 
-    Under autocast without gradients, it is rounded as whoever reads it would round it first.
+    Under autocast without gradients, the result is already rounded to the dtype of the next product.
     """
     if not _is_for(x, weight) or weight.shape[0] % WIDTHS:
         return None
@@ -131,16 +132,16 @@ def root_mean_square(x: Tensor, weight: Tensor, eps: float) -> Tensor | None:
 
 
 def rotate(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Rotary positions, x · cos + (−x₂, x₁) · sin for heads (x₁, x₂); None where no program is in use that can.
+    """Rotary positions, x · cos + (−x₂, x₁) · sin for heads (x₁, x₂); None if no program in use supports it.
 
     Args:
         query: [rows, heads, tokens, width].
-        key: Likewise; with as many or fewer heads.
+        key: Likewise, with as many or fewer heads.
         cosines: [rows, tokens, width], in the dtype of the query, or float32.
         sines: Likewise.
 
     Returns:
-        Both in the dtype they came in, laid out token by token.
+        Both in their dtype, in the shape of the arguments; in memory, tokens come before heads.
     """
     shape = (query.shape[0], *query.shape[2:])
     is_known = query.ndim == 4 and shape == (key.shape[0], *key.shape[2:]) == cosines.shape == sines.shape
@@ -153,7 +154,7 @@ def rotate(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor) -> tuple[
 
 
 def plain_rotation(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """What ``rotate`` does to either, in single operations."""
+    """Rotates queries or keys as ``rotate`` does, in PyTorch operations."""
     low, high = x.chunk(2, dim=-1)
     return x * cosines[:, None] + torch.cat([-high, low], dim=-1) * sines[:, None]
 
@@ -175,7 +176,7 @@ def _is_for(*tensors: Tensor) -> bool:
 
 
 def call(name: str, problem: ctypes.Structure) -> None:
-    """Lets the program do one of its operations."""
+    """Calls one of the program's operations."""
     if getattr(door.find_program().compiled, name)(ctypes.byref(problem)):
         raise RuntimeError(f"{name}: the program was not built for this data type")
 
@@ -196,7 +197,7 @@ def _norm(x: Tensor, weight: Tensor, factor: Tensor, **more: Any) -> _Norm:
 
 
 def _norm_forward(x: Tensor, weight: Tensor, eps: float, *, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The norm, and the factor of each row in float32."""
+    """The norm, and the factor 1 / rms of each row, in float32."""
     out, factor = torch.empty_like(x, dtype=dtype), x.new_empty(x.numel() // x.shape[-1], dtype=torch.float32)
     is_rounded = dtype != x.dtype
     call("flantune_norm", _norm(x, weight, factor, out=out.data_ptr(), eps=eps, is_rounded=is_rounded))
@@ -205,7 +206,7 @@ def _norm_forward(x: Tensor, weight: Tensor, eps: float, *, dtype: torch.dtype) 
 
 def _turned(query: Tensor, key: Tensor, cosines: Tensor, sines: Tensor, *, is_back: bool) -> tuple[Tensor, Tensor]:
     rows, _, tokens, width = query.shape
-    # As they come from a product, token by token, this copies nothing.
+    # No copy if tokens come before heads in memory, as in the output of a projection.
     lines = [_with_width_inside(x.transpose(1, 2).flatten(0, 1)) for x in (query, key)]
     tables = cosines.contiguous(), sines.contiguous()
     outs = [torch.empty_like(line, memory_format=torch.contiguous_format) for line in lines]
@@ -232,12 +233,12 @@ def threads_for(count: int) -> int:
 
 @lru_cache
 def agrees(dtype: torch.dtype) -> bool:
-    """Whether the program gives the values and gradients of PyTorch, on made-up numbers."""
+    """Whether values and gradients of the program are those of PyTorch, on random numbers, to within rounding."""
     drawn = torch.Generator().manual_seed(0)
     x, up, towards = (3 * torch.randn(5, 48, generator=drawn) for _ in range(3))
     weight = torch.randn(48, generator=drawn)
     query, key, wide = (torch.randn(1, heads, 5, 64, generator=drawn) for heads in (2, 1, 3))
-    # Without rounding in either dtype.
+    # Exact in either dtype.
     angles = [torch.randn(1, 5, 64, generator=drawn).bfloat16().float() for _ in range(2)]
     silu, gelu = torch.nn.functional.silu, torch.nn.functional.gelu
     cases: tuple[tuple[Any, Any, tuple[Tensor, Tensor], Tensor], ...] = (
@@ -269,7 +270,7 @@ def is_same(mine: Any, plain: Any, inputs: tuple[Tensor, ...], towards: Tensor, 
         dtype: See above.
     """
     rounded = [tensor.to(dtype) for tensor in inputs]
-    # Layers that compute their activations again count what is kept: what is kept here is none of theirs.
+    # Activation checkpointing counts saved tensors with hooks; the hooks here keep the trial out of its count.
     with torch.enable_grad(), torch.autocast("cpu", enabled=False), saved_tensors_hooks(_itself, _itself):
         found = _values(mine, rounded, towards.to(dtype))
         expected = _values(plain, [tensor.float() for tensor in rounded], towards.to(dtype).float())

@@ -1,7 +1,7 @@
-"""The gradient of a weight in the layout that a processor with AMX is fast in.
+"""The gradient of a weight in a layout that is fast on processors with AMX.
 
-There the product gᵀx, which reads both of its matrices across their rows, is far slower than the product forward, and
-less so where x is laid out the other way round first. On other processors the copy costs more than it brings.
+There the product gᵀx, which reads both matrices by column, is far slower than the forward product; a transposed copy of
+x speeds it up. On other processors the copy costs more than it saves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _TurnedProduct(torch.autograd.Function):
-    """x · Wᵀ + bias, whose weight gradient is computed from xᵀ in one piece."""
+    """x · Wᵀ + bias, whose weight gradient is computed from a contiguous xᵀ."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -41,10 +41,10 @@ class _TurnedProduct(torch.autograd.Function):
 
 
 class TileLinear(StandIn):
-    """A linear layer that is trained.
+    """A trained linear layer.
 
     Args:
-        layer: The layer whose place it takes and whose weights it uses, as they are at each call.
+        layer: The layer that it replaces; its weights are read at each call.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -59,7 +59,7 @@ class TileLinear(StandIn):
 
 
 def tile_form(model: nn.Module) -> Callable[[nn.Module], TileLinear | None]:
-    """Gives the other form of a linear layer of this model; None where it is frozen, or not in one of the layers."""
+    """Makes a function from modules of this model to this form; None except for trained linear layers of its blocks."""
     inner = {id(module) for block in blocks_of(model) for module in block.modules()}
 
     def form(module: nn.Module) -> TileLinear | None:

@@ -1,4 +1,4 @@
-"""The form in which a model is trained: bfloat16 copies of float32 weights, made once a step, and lean operations."""
+"""The form in which a model is trained: bfloat16 copies of float32 weights, made once per step; faster operations."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ if TYPE_CHECKING:
 
 
 class TrainingForm:
-    """How a model stands while gradients are computed: weights rounded, small operations in their lean forms.
+    """A model prepared for computing gradients: rounded weights, faster operations.
 
-    Attention is computed by a program of its own where there is one for the device (``attention.door``).
+    Attention is computed by the program for the device if there is one (``attention.door``).
 
-    With bfloat16 arithmetic, copies take the weights' places for as long as a block lasts; the gradient of a copy
-    is added to the float32 gradient of its weight as soon as it is complete. A model that adds float32 numbers of its
-    own to what it computes (``leave_weights``), and one some of whose weights are not plain float32 tensors (quantized
-    or sharded ones), are left to autocast and as they are.
+    With bfloat16 arithmetic, rounded copies replace the weights within ``in_place``; the gradient of a copy is added to
+    the float32 gradient of its weight as soon as it is complete. Two kinds of models keep their weights and are rounded
+    by autocast: those with weights that are not plain float32 tensors (quantized or sharded), which also get none of
+    the faster forms, and those that add float32 numbers to their activations (``leave_weights``).
 
     Args:
         lm: The model.
-        is_lean: Use the lean forms of ``fused``, ``gated``, ``rotary`` and ``low_rank``.
-        is_compiled: Compile the layers where that can be done (``compiled.why_not_compiled``); the compiler finds
-            better forms by itself.
-        keeps_inputs_only: Keep each layer's input and compute the rest again in the backward pass.
+        is_lean: Use the faster forms of ``fused``, ``gated``, ``rotary``, ``low_rank`` and ``tile_products``.
+        is_compiled: Compile the layers if possible (``compiled.why_not_compiled``); of the faster forms, only that of
+            ``low_rank`` is then used.
+        keeps_inputs_only: Activation checkpointing: keep the input of each layer and compute the rest again in the
+            backward pass.
 
     Raises:
-        ModelError: The model's layers have no way to compute anything again.
+        ModelError: The model does not support activation checkpointing.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class TrainingForm:
     ) -> None:
         if keeps_inputs_only and not lm.model.supports_gradient_checkpointing:
             raise ModelError(
-                f"{type(lm.model).__name__} cannot compute activations again",
+                f"{type(lm.model).__name__} does not support activation checkpointing",
                 where="training.activation_checkpointing",
                 hint="set it to false; training.micro_batch_tokens and packing.row_tokens save memory, too",
             )
@@ -72,7 +73,7 @@ class TrainingForm:
         self._copies: dict[int, Tensor] = {}
         if not has_plain_weights(lm.model):
             return
-        # What is found out by comparing numbers is found out on the model as it is, and remembered.
+        # These traits are found by comparing results; they are determined (and cached) on the unchanged model.
         find_head(lm)
         reads_lines(lm)
         find_narrowed(lm)
@@ -95,11 +96,11 @@ class TrainingForm:
 
     @property
     def is_rounding(self) -> bool:
-        """Whether copies take the weights' places."""
+        """Whether rounded copies replace the weights."""
         return bool(self._weights)
 
     def leave_weights(self) -> None:
-        """Keeps the float32 weights where they are from here on: autocast rounds what each operation takes."""
+        """From now on, keeps the float32 weights in place; autocast rounds the operands of each operation."""
         self._weights, self._copies = [], {}
         self._modules = [found for found in self._modules if not isinstance(found[-1], LowRankLinear)]
 
@@ -109,7 +110,7 @@ class TrainingForm:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the block, the model computes in this form, with its weights as they are now."""
+        """Within the block, the model computes in this form, with copies of its current weights."""
         with torch.no_grad():
             # A weight in two places (a head that shares the embeddings) is rounded once.
             for weight in {id(weight): weight for _, _, weight in self._weights}.values():
@@ -132,7 +133,7 @@ class TrainingForm:
             yield
             return
         model: Any = self._model
-        # Earlier versions of transformers name it after the gradient.
+        # Earlier versions of transformers call it gradient checkpointing.
         word = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
         getattr(model, f"{word}_checkpointing_enable")(**{f"{word}_checkpointing_kwargs": {"use_reentrant": False}})
         try:
@@ -142,7 +143,7 @@ class TrainingForm:
 
 
 def _weights(model: nn.Module, others: list[nn.Module]) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
-    """Every place of every weight."""
+    """Every weight with its module and name; a weight in two places comes twice."""
     for module in [*model.modules(), *others]:
         for name, weight in module._parameters.items():
             if weight is not None:
@@ -155,7 +156,7 @@ def has_plain_weights(model: nn.Module) -> bool:
 
 
 def is_rounded(model: nn.Module) -> bool:
-    """Whether the model's weights are bfloat16 at the moment, all of them."""
+    """Whether all weights of the model are bfloat16 at the moment."""
     return all(weight.dtype == torch.bfloat16 for weight in model.parameters())
 
 

@@ -1,1 +1,1 @@
-"""Scores of options: what is read together, in which layout, and the check that chooses the layout."""
+"""Scores of options: the batches, the layouts, and the check that chooses a model's layout."""

@@ -34,7 +34,7 @@ LADDERS: dict[str, tuple[ScoringLayout, ...]] = {
 }
 """Layouts to try, fastest first; the last resort is plain rows."""
 BOTH_WAYS: tuple[ScoringLayout, ...] = ("line", "tree")
-"""Likewise if inputs see each other, when a shared start is not read the same way in two contexts."""
+"""Likewise if inputs attend to each other, so that a shared start has other states in each context."""
 
 SHARED = 11
 """Number of tokens that the test's contexts share at the start."""
@@ -46,7 +46,7 @@ class LayoutReport:
 
     Attributes:
         layout: The layout.
-        refused: Faster layouts, and why each is wrong, in words.
+        refused: Faster layouts that failed, each with the reason.
     """
 
     layout: ScoringLayout
@@ -54,7 +54,7 @@ class LayoutReport:
 
 
 def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool, bool]:
-    # The model's attention may be changed later.
+    # Includes the attention, which may be changed after a trial.
     return lm.compute_dtype, lm.model.config._attn_implementation in ("sdpa", NAME), lm.reads_both_ways
 
 
@@ -62,8 +62,8 @@ def _arithmetic(lm: LanguageModel) -> tuple[torch.dtype, bool, bool]:
 def scoring_layout(lm: LanguageModel) -> LayoutReport:
     """The fastest layout whose scores equal those of the model's own forward pass on each option alone.
 
-    Tried on synthetic tokens, in float32, which detects models that ignore position ids, given masks, or cached keys
-    and values, whatever their names.
+    The trial uses synthetic tokens in float32. It detects models of any name that ignore position ids, masks, or cached
+    keys and values.
     """
     refused: list[str] = []
     exact = replace(lm, compute_dtype=torch.float32)
@@ -73,7 +73,7 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
             [float(logprobs_alone(exact, unit, target).double().sum()) for unit in units for target in unit.targets]
         )
         for layout in BOTH_WAYS if lm.reads_both_ways else LADDERS[lm.family]:
-            # An encoder-decoder's lines are for float32 only and raise otherwise; all numbers are compared in float32.
+            # The model itself for an encoder-decoder's lines, so that they are refused unless its dtype is float32.
             batches = _batches(units, layout, shares_starts=shares_starts(lm))
             tried = lm if lm.family == "encoder-decoder" and layout == "line" else exact
             problem = _problem(tried, units, batches, expected)
@@ -86,29 +86,29 @@ def scoring_layout(lm: LanguageModel) -> LayoutReport:
 def _problem(
     lm: LanguageModel, units: Sequence[EncodedPrompt], batches: Sequence[ScoringBatch], expected: NDArray[np.float64]
 ) -> str:
-    """Why a layout is wrong for the model; empty if it is right."""
+    """Why a layout does not work for the model; empty if it does."""
     try:
         found = np.concatenate([OptionScorer(lm).score(units, batch).sums for batch in batches])
     except (*FAILURES, ModelError) as error:
         return first_line(error)
     difference = float(np.abs(found - expected).max())
-    # Sums, in which the differences of several tokens add up.
+    # Scores are sums over tokens, and so are their differences.
     limit = TOLERANCE * max(len(target) for unit in units for target in unit.targets)
     return "" if difference <= limit else f"a score differs by {difference:.2g} from the option's alone"
 
 
 def _batches(units: Sequence[EncodedPrompt], layout: ScoringLayout, *, shares_starts: bool) -> list[ScoringBatch]:
-    """The requests in order, in batches whose rows differ in width if the layout allows it."""
+    """The requests in order; with rows of different width in one batch if the layout allows it."""
     both = [(0, 1, 2), (3,)] if layout == "cache" else [(0, 1, 2, 3)]
     prefix = units[0].inputs[: SHARED if layout in ("prefix", "line") and shares_starts else 0]
     return [ScoringBatch(layout=layout, units=members, prefix=prefix, positions=0) for members in both]
 
 
 def _requests(lm: LanguageModel) -> list[EncodedPrompt]:
-    """Contexts with a shared start, three of one length, longer than a sliding window; options of all lengths."""
+    """Contexts with a shared start, three of one length, beyond a sliding window; options of various lengths."""
     ids = partial(made_up_ids, lm, drawn=np.random.default_rng(0))
     shared, size = ids(SHARED), max(17, outgrown(lm) + 5)
-    # The last one is beyond a border of rotary positions, if the model has one.
+    # The last one is short if rotary positions change at some length, so that both sides of it occur.
     last = SHARED + 3 if rope_border(lm) else size - 3
     sizes = ((size, (3, 1, 5)), (size, (1,)), (size, (4, 4)), (last, (6, 1, 2)))
     return [

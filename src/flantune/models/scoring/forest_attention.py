@@ -1,6 +1,7 @@
-"""Options scored by a decoder-only model on a CPU: all requests in one line, each token read once, nothing padded.
+"""Options scored by a decoder-only model on a CPU: all requests in one line, each token read once, without padding.
 
-Only attention looks at requests one by one: each sees what its context shares with those before it, and itself.
+Only attention treats requests one by one: the tokens of a request attend to what its context shares with earlier
+requests, and to the request itself.
 """
 
 from __future__ import annotations
@@ -34,28 +35,28 @@ if TYPE_CHECKING:
 def forest_targets(
     lm: LanguageModel, units: Sequence[EncodedPrompt], prefix: PrefixStates | None
 ) -> tuple[Tensor, TargetTokens]:
-    """Hidden states of a line of requests (logits where no head was found), and what is asked at which place.
+    """Hidden states of a line of requests (logits if no head was found), and the target tokens with their places.
 
     Args:
         lm: A decoder-only model on a CPU.
         units: The requests.
-        prefix: What all contexts start with.
+        prefix: The start that all contexts share, already read; None: none.
 
     Returns:
-        States, [1, places, width], which mean something where a target is asked, and the targets.
+        States, [1, places, width], defined only at the places of targets; and the targets.
 
     Raises:
-        ModelError: The model computes attention by itself, or elsewhere.
+        ModelError: The model's attention cannot be exchanged, or it is not on a CPU.
     """
     if lm.device.type != "cpu" or not install(lm.model):
-        raise ModelError("lines are for a CPU and attention that can be exchanged", where="model")
+        raise ModelError("lines need a CPU and a model whose attention can be exchanged", where="model")
     laid = forest(units, known=0 if prefix is None else len(prefix.tokens), is_mutual=lm.reads_both_ways)
     check_positions(lm, int(laid.positions.max()) + 1, setting=LIMIT)
     head = find_head(lm)
     inputs: dict[str, object] = {
         "input_ids": as_tensor(laid.tokens, lm.device)[None],
         "position_ids": as_tensor(laid.positions, lm.device)[None],
-        # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+        # Never read; because it has four dimensions, transformers passes it on instead of making a mask.
         "attention_mask": torch.zeros(1, 1, 1, 1),
         "use_cache": prefix is not None,
         "forest": ForestAttention(laid),
@@ -67,7 +68,7 @@ def forest_targets(
 
 
 class ForestAttention:
-    """Attention of a line's requests, one by one; a layer after the other calls it.
+    """Attention of a line's requests, one by one; called in each layer.
 
     Args:
         laid: The line.
@@ -79,20 +80,20 @@ class ForestAttention:
         self._segments: ForestSegments | None = None
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int) -> Tensor:
-        """Each token's own request and what its context starts with, seen by it.
+        """Attention of each token to its own request and the shared start of its context.
 
         Args:
             query: [1, heads, tokens, width].
             key: [1, heads or a divisor of them, known + tokens, width].
             value: Like ``key``.
-            scale: Multiplies the scores; None: the root of the width divides them.
-            window: How many tokens back each one sees, itself included; 0: no limit.
+            scale: Factor of the scores; None: 1 / √width.
+            window: Sliding window: how many tokens back a token attends to, itself included; 0: no limit.
 
         Returns:
             [1, tokens, heads, width]; zeros for padding.
         """
         if torch.is_autocast_enabled("cpu"):
-            # Rotary positions, which are float32, make queries and keys of it, too.
+            # Rotary positions are float32 and convert queries and keys to it, too.
             query, key, value = (line.to(torch.get_autocast_dtype("cpu")) for line in (query, key, value))
         if not window and (segments := self._by_program(query, value)) is not None:
             factor = query.shape[-1] ** -0.5 if scale is None else scale
@@ -113,7 +114,7 @@ class ForestAttention:
         return mixed[None]
 
     def _by_program(self, query: Tensor, value: Tensor) -> ForestSegments | None:
-        """The program for segments where it computes such attention in bfloat16; in float32 PyTorch's is as fast."""
+        """The program for segments if it supports this attention in bfloat16; in float32 PyTorch is as fast."""
         if query.dtype != torch.bfloat16 or query.shape[-1] != value.shape[-1]:
             return None
         program = find_program()
@@ -131,7 +132,7 @@ class ForestAttention:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
     def _mask(self, request: PlacedRequest, window: int, dtype: torch.dtype) -> Tensor | None:
-        """What is added to the scores, [own, seen]: minus infinity where a token must not look; None: it is causal."""
+        """The mask as numbers to add to the scores, [own tokens, keys]; None: plain causal attention."""
         before = [self._laid.positions[start:end] for start, end in request.seen]
         own = self._laid.positions[request.start : request.end]
         is_causal = request.trie.is_chain and not request.is_mutual

@@ -1,6 +1,6 @@
-"""Requests of a decoder-only model in one line: contexts as trees that share their starts, options as their branches.
+"""Requests of a decoder-only model in one line: contexts that share starts, with their options as branches.
 
-A line has hardly any padding, and a context that starts like the one before continues from there.
+A line has hardly any padding. What a context shares with the one before it is not read again.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from flantune.packing.packs import EncodedPrompt, TargetTokens
 from flantune.types import Int32
 
 SHORTEST = 8
-"""Fewer tokens in common are read again: gathering their keys and values takes as long."""
+"""Shorter shared starts are read again, because gathering their keys and values takes as long."""
 STEP = 32
-"""A line is filled up to a multiple of so many tokens, so that few shapes occur (``segment_plan.padded_length``)."""
+"""A line is padded to a multiple of this many tokens, so that few shapes occur (``segment_plan.padded_length``)."""
 SHORT = 128
-"""A line up to this length is filled up to a multiple of half as many."""
+"""A line up to this length is padded to a multiple of ``STEP`` / 2."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedRequest:
-    """Where a request is in its line.
+    """The place of a request in its line.
 
     Attributes:
-        start: Where its own tokens begin: what its context does not share, then its options' nodes.
-        end: After them.
-        seen: Earlier stretches of the line that its context starts with, without the prefix of all.
+        start: Start of its own tokens: the part of its context that it does not share, then the nodes of its options.
+        end: End of its own tokens.
+        seen: Earlier stretches of the line with which its context starts, without the prefix of all contexts.
         context: How many of its own tokens belong to the context.
         trie: Its options; node 0 is the context's last token.
-        is_mutual: Whether the tokens of its context see each other, whatever their order.
+        is_mutual: Whether the tokens of its context attend to each other in both directions.
     """
 
     start: int
@@ -49,7 +49,7 @@ class PlacedRequest:
 
     @property
     def sees(self) -> NDArray[np.bool_]:
-        """Whether each of its own tokens (first) sees another of them, [own, own]."""
+        """Which of its own tokens (second) each of them (first) attends to, [own, own]."""
         own = self.end - self.start
         sees = np.tri(own, dtype=np.bool_)
         sees[self.context :, self.context :] = self.trie.sees[1:, 1:]
@@ -62,11 +62,11 @@ class Forest:
     """Requests in one line.
 
     Attributes:
-        tokens: What is fed, a little padding last, [n].
+        tokens: The tokens to read, with a little padding at the end, [n].
         positions: Position of each token in its own text, [n].
-        requests: Where each is.
-        targets: What is asked at which place of the line; its rows are all 0.
-        known: Tokens of every context that were read before.
+        requests: The place of each request.
+        targets: The target tokens and the places of the line at which they are predicted; all rows are 0.
+        known: Number of tokens at the start of every context that were read before.
     """
 
     tokens: Int32
@@ -77,7 +77,7 @@ class Forest:
 
 
 def forest(units: Sequence[EncodedPrompt], *, known: int = 0, is_mutual: bool = False) -> Forest:
-    """The requests in one line, in order; those that start alike should follow each other.
+    """Puts requests in one line, in order; those with a shared start should follow each other.
 
     >>> contexts = np.arange(10), np.array([*range(9), 77, 78])
     >>> one, two = (EncodedPrompt(inputs=ids, targets=(np.array([5, 6]), np.array([5, 7]))) for ids in contexts)
@@ -89,8 +89,8 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0, is_mutual: bool = 
 
     Args:
         units: The requests.
-        known: Tokens of every context that were read before.
-        is_mutual: The tokens of a context see each other, so that no context goes on from another.
+        known: Number of tokens at the start of every context that were read before.
+        is_mutual: The tokens of a context attend to each other in both directions, so that no start can be shared.
     """
     made: list[PlacedRequest] = []
     tokens: list[Int32] = []
@@ -103,7 +103,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0, is_mutual: bool = 
         trie, own = option_trie(unit.targets), unit.inputs[known + shared :]
         seen, context_end = _first(path, shared), at + len(own)
         path = (*seen, (at, context_end))
-        # Node 0 is the context's last token, and node 1 stands right after it.
+        # Node 0 is the context's last token; node 1 comes right after it.
         asked.append(trie.asked + context_end - 1)
         tokens += [own, trie.tokens[1:]]
         positions += [np.arange(known + shared, len(unit.inputs)), trie.depths[1:] + len(unit.inputs) - 1]
@@ -119,7 +119,7 @@ def forest(units: Sequence[EncodedPrompt], *, known: int = 0, is_mutual: bool = 
 
 
 def filled(line: NDArray[np.integer[Any]]) -> Int32:
-    """A line with a little padding after it.
+    """A line padded with zeros to a round length.
 
     >>> len(filled(np.ones(17))), len(filled(np.ones(129)))
     (32, 160)
@@ -129,11 +129,12 @@ def filled(line: NDArray[np.integer[Any]]) -> Int32:
 
 
 def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> TargetTokens:
-    """What is asked in a line.
+    """The target tokens of a line.
 
     Args:
         units: The requests.
-        asked: Place of the line at which each token of a request's options is predicted, option after option.
+        asked: For each request, the places of the line at which the tokens of its options are predicted, option after
+            option.
     """
     items = [
         np.full(len(target), start + option)
@@ -150,7 +151,7 @@ def line_targets(units: Sequence[EncodedPrompt], asked: Sequence[Int32]) -> Targ
 
 
 def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, int], ...]:
-    """The first places of a path of stretches.
+    """The stretches that make up the first ``count`` places of a path.
 
     >>> _first(((3, 8), (20, 30)), 7)
     ((3, 8), (20, 22))
@@ -164,9 +165,9 @@ def _first(path: tuple[tuple[int, int], ...], count: int) -> tuple[tuple[int, in
 
 
 def shared_starts(units: Sequence[EncodedPrompt], *, known: int = 0) -> list[int]:
-    """Tokens after the known ones that each request need not read, since the one before it did; 0 for the first.
+    """For each request, how many tokens after the known ones it shares with the request before; 0 for the first.
 
-    The last token of a context is always read: the first token of its options is predicted there.
+    The last token of a context is never shared, since the first token of its options is predicted there.
     """
     shared = [
         min(common_length(before.inputs, unit.inputs), len(unit.inputs) - 1) - known for before, unit in pairwise(units)
@@ -175,22 +176,22 @@ def shared_starts(units: Sequence[EncodedPrompt], *, known: int = 0) -> list[int
 
 
 def cut_forest(units: Sequence[EncodedPrompt], *, max_positions: int, known: int = 0) -> tuple[list[int], list[int]]:
-    """Where to cut requests into lines of at most ``max_positions`` tokens (or one request), and each line's tokens.
+    """Divides requests into lines of at most ``max_positions`` tokens (or one request).
 
     Args:
         units: The requests in order.
-        max_positions: The most tokens in a line.
-        known: Tokens of every context that were read before.
+        max_positions: Largest number of tokens in a line, padding excluded.
+        known: Number of tokens at the start of every context that were read before.
 
     Returns:
-        The cuts, ends included, and the tokens of the line before each but the first.
+        The indices at which the lines begin and the last one ends, [lines + 1], and the tokens of each line, [lines].
     """
     wholes = [len(unit.inputs) - known + len(option_trie(unit.targets).tokens) - 1 for unit in units]
     return cut_line(wholes, shared_starts(units, known=known), max_positions=max_positions)
 
 
 def cut_line(wholes: Sequence[int], shared: Sequence[int], *, max_positions: int) -> tuple[list[int], list[int]]:
-    """What ``cut_forest`` gives, by the tokens of each request and those that it need not read after the one before.
+    """``cut_forest`` from the number of tokens of each request, and how many of them it shares with the one before.
 
     >>> cut_line([50, 40, 30, 20, 10], [0] * 5, max_positions=70)
     ([0, 1, 3, 5], [50, 70, 30])

@@ -1,7 +1,7 @@
-"""Attention of a line of requests by the program for segments: all contexts in one call, a few option tokens apart.
+"""Attention of a line of requests by the program for segments: all contexts in one call; branching options separately.
 
-What a token sees has up to three parts: its own request, what its context shares with earlier ones of the line, and
-what all contexts start with. Each part is read by itself; by the log-sum-exp of each, the three become one.
+A token attends to up to three sets of keys: its own request, what its context shares with earlier requests of the line,
+and the prefix of all contexts. Attention is computed for each set, and combined with the log-sum-exp of their scores.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class ForestSegments:
-    """Attention of a line's requests; a layer after the other calls it.
+    """Attention of a line's requests; called in each layer.
 
     Args:
         laid: The line.
-        read: The program.
+        read: The program's function.
     """
 
     def __init__(self, laid: Forest, read: Read) -> None:
@@ -40,13 +40,13 @@ class ForestSegments:
         self._mutual = _numbers([request.context for request in laid.requests]) if is_mutual else None
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
-        """See ``ForestAttention``; there is no window.
+        """See ``ForestAttention``; without a window.
 
         Args:
             query: [tokens, heads, width].
             key: [known + tokens, heads or a divisor of them, width].
             value: Like ``key``.
-            scale: Multiplies the scores.
+            scale: Factor of the scores.
 
         Returns:
             [tokens, heads, width]; zeros for padding.
@@ -71,7 +71,7 @@ class ForestSegments:
         return mixed
 
     def _look_into_tries(self, found: Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
-        """Puts right what the tokens of options that branch see: those before them alone, not those in between."""
+        """Corrects attention and log-sum-exp of branching options in place: a branch must not attend to another."""
         mixed, logs = found
         for nodes, own, sees in self._branching:
             q, k, v = (line.transpose(0, 1).float() for line in (query[nodes], key[own], value[own]))
@@ -86,7 +86,7 @@ class ForestSegments:
 
     @cached_property
     def _branching(self) -> list[tuple[slice, slice, Tensor]]:
-        """Option tokens of each request that branches, the request, and whether the ones see the others."""
+        """For each request that branches: its option tokens, all its tokens, and which of these the first attend to."""
         return [
             (
                 slice(one.start + one.context, one.end),
@@ -99,7 +99,7 @@ class ForestSegments:
 
     @cached_property
     def _seen(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Places that requests share with earlier ones, where each request's end, and which tokens share none."""
+        """Shared places of all requests, the ends of each request's part of them, and the tokens that have none."""
         requests = self._laid.requests
         if not any(request.seen for request in requests):
             return None

@@ -28,7 +28,7 @@ def cached_scores(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> ItemScor
     """Scores of all options after contexts of one length.
 
     The contexts are read once, without padding; their cache is repeated for each option of several tokens, and the
-    options are read after it, padded on the right, which nothing sees. No masks or position ids are given, so the
+    options are read after it, padded on the right, where no token attends. No masks or position ids are given, so the
     model's own are right, whatever their kind (ALiBi, learned, rotary).
     """
     length = len(units[0].inputs)

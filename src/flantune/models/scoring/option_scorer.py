@@ -66,7 +66,7 @@ class OptionScorer:
         return ItemScores(sums=sums, greedy=greedy)
 
     def _score(self, chosen: Sequence[EncodedPrompt], batch: ScoringBatch, regime: Hashable) -> ItemScores:
-        """Scores options of one regime of rotary positions."""
+        """Scores options within one regime of rotary positions."""
         count = sum(len(unit.targets) for unit in chosen)
         lm = self.lm
         if regime != self._regime:

@@ -1,4 +1,4 @@
-"""Options of a context as a tree of their tokens, so that a start that several share is read once."""
+"""Options of a context as a tree of tokens, in which a start shared by several options is read once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flantune.types import Int32
 
 @dataclass(frozen=True, kw_only=True)
 class OptionTrie:
-    """What a decoder must be fed for all options of a context; node 0 is the start token, which all share.
+    """The tokens that a decoder reads to score all options of a context; node 0 is the start token, shared by all.
 
     Attributes:
-        tokens: Token fed at each node, [nodes]; 0 at the start.
-        parents: The node before each, [nodes]; −1 before the start.
+        tokens: The token of each node, [nodes]; 0 at node 0.
+        parents: The node before each, [nodes]; −1 at node 0.
         depths: Position of each node in its option, [nodes].
-        asked: Node at which each option's tokens are predicted, option after option, [tokens of all options].
+        asked: The node at which each token of the options is predicted, option after option, [tokens of all options].
     """
 
     tokens: Int32
@@ -30,12 +30,12 @@ class OptionTrie:
 
     @property
     def is_chain(self) -> bool:
-        """Whether no node has two after it."""
+        """Whether no node has more than one successor."""
         return bool((self.parents == np.arange(-1, len(self.parents) - 1)).all())
 
     @cached_property
     def sees(self) -> NDArray[np.bool_]:
-        """Whether a node (first) sees another: itself and those before it, [nodes, nodes]."""
+        """Which nodes (second) each node (first) attends to: itself and its predecessors, [nodes, nodes]."""
         sees = np.eye(len(self.tokens), dtype=np.bool_)
         for node, parent in enumerate(self.parents.tolist()):
             if parent >= 0:
@@ -44,7 +44,7 @@ class OptionTrie:
 
 
 def option_trie(targets: Sequence[Int32]) -> OptionTrie:
-    """The options' tokens as a tree; the last of each is asked for and never fed.
+    """Builds the tree of the options' tokens; the last token of an option is predicted but never read.
 
     >>> trie = option_trie([np.array([7, 8, 1]), np.array([7, 8, 2, 1]), np.array([9])])
     >>> trie.tokens.tolist(), trie.parents.tolist(), trie.depths.tolist()

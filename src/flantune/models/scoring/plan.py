@@ -223,7 +223,7 @@ def _plan_cache(units: Sequence[EncodedPrompt], batch_tokens: int, pass_cost: in
         by_length.setdefault(len(units[at].inputs), []).append(at)
     batches = []
     for length, members in by_length.items():
-        # The options of a context see a copy of its keys and values.
+        # The options of a context use a copy of its keys and values.
         sizes = [length + sum(len(target) + int(length * KEPT_SHARE) for target in units[at].targets) for at in members]
         for start, end in pairwise(cut_rows(np.array(sizes)[:, None], max_positions=batch_tokens, pass_cost=pass_cost)):
             taken = tuple(members[start:end])

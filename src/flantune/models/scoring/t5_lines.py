@@ -1,8 +1,8 @@
-"""Options scored by a model of the T5 kind on a CPU: no padding, what options start with once, few keys and values.
+"""Options scored by a T5-like model on a CPU: no padding, shared starts of options read once, few keys and values.
 
-Tokens of all contexts stand in one line, and so do those of all options; only attention looks at requests one by one.
-A decoder's keys and values of the contexts are not made where few option tokens would read them: with ``x`` a state
-of the encoder, ``q·(K x)`` is ``(Kᵀ q)·x``, and the mean of ``V x`` is ``V`` of the mean of ``x``.
+The tokens of all contexts are in one line, and those of all options in another; only attention treats requests one by
+one. Cross-attention does not compute keys and values of the contexts when few option tokens attend to them: for a state
+``x`` of the encoder, ``q·(K x)`` equals ``(Kᵀ q)·x``, and the weighted mean of ``V x`` is ``V`` times that of ``x``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lines:
-    """Where the requests of a batch lie.
+    """The places of a batch's requests in their lines.
 
     Attributes:
-        contexts: Where each context begins in its line, then the end.
-        options: For each request, its options' nodes.
+        contexts: Start of each context in the line of contexts, and the end of the last, [requests + 1].
+        options: Likewise for the option nodes of each request in the line of options.
         tries: The options of each request.
     """
 
@@ -43,23 +43,23 @@ class _Lines:
     tries: tuple[OptionTrie, ...]
 
     def spans(self) -> Iterator[tuple[slice, slice]]:
-        """Each request's option nodes and context tokens."""
+        """The option nodes and the context tokens of each request."""
         for nodes, tokens in zip(pairwise(self.options), pairwise(self.contexts), strict=True):
             yield slice(*nodes), slice(*tokens)
 
 
 def side_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Tensor, TargetTokens]:
-    """Hidden states of the decoder at every node of the requests' options, and what is asked at which.
+    """Hidden states of the decoder at every node of the requests' options, and the target tokens with their nodes.
 
     Args:
-        lm: A model of the T5 kind in float32, on a CPU.
+        lm: A T5-like model in float32 on a CPU.
         units: The requests.
 
     Returns:
         States, [1, nodes, width], and the targets, whose positions are nodes.
 
     Raises:
-        ModelError: The model is not of that kind.
+        ModelError: The model is none of these.
     """
     check_kind(lm)
     tries = tuple(option_trie(unit.targets) for unit in units)
@@ -72,14 +72,14 @@ def side_targets(lm: LanguageModel, units: Sequence[EncodedPrompt]) -> tuple[Ten
 
 
 def check_kind(lm: LanguageModel) -> None:
-    """Raises ModelError unless the model has T5's blocks, in float32 on a CPU; whether numbers are right is tried."""
+    """Raises ModelError unless the model has T5's blocks, in float32 on a CPU. Results are checked by a trial later."""
     encoder: Any = lm.model.get_encoder()
     first = getattr(getattr(encoder, "block", [None])[0], "layer", [None])[0]
     if not hasattr(getattr(first, "SelfAttention", None), "compute_bias"):
-        raise ModelError("its blocks are not those of T5", where="model")
+        raise ModelError("lines need T5's blocks", where="model")
     is_plain = all(weight.dtype == torch.float32 for weight in lm.model.parameters())
     if lm.device.type != "cpu" or lm.compute_dtype != torch.float32 or not is_plain:
-        raise ModelError("lines are for float32 on a CPU", where="model")
+        raise ModelError("lines need float32 on a CPU", where="model")
 
 
 def _ends(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def _ends(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _read(encoder: Any, tokens: Any, ends: tuple[int, ...]) -> Tensor:
-    """States of all contexts, [tokens, width]."""
+    """Encoder states of all contexts, [tokens, width]."""
     hidden: Tensor = encoder.embed_tokens(torch.from_numpy(filled(tokens)).long())
     longest = max(end - start for start, end in pairwise(ends))
     bias = None
@@ -109,7 +109,7 @@ def _read(encoder: Any, tokens: Any, ends: tuple[int, ...]) -> Tensor:
 
 
 def _runs(ends: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
-    """Contexts of one length that follow each other: where they begin, how many, how long.
+    """Runs of contexts of equal length: start of the first, number, length.
 
     >>> list(_runs((0, 4, 8, 11)))
     [(0, 2, 4), (8, 1, 3)]
@@ -121,7 +121,7 @@ def _runs(ends: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
 
 
 def _write(decoder: Any, seen: Tensor, lines: _Lines, *, start: int) -> Tensor:
-    """States of all option nodes, [nodes, width]."""
+    """Decoder states of all option nodes, [nodes, width]."""
     tokens = np.concatenate([trie.tokens for trie in lines.tries])
     tokens[list(lines.options[:-1])] = start
     hidden: Tensor = decoder.embed_tokens(torch.from_numpy(filled(tokens)).long())
@@ -139,7 +139,7 @@ def _write(decoder: Any, seen: Tensor, lines: _Lines, *, start: int) -> Tensor:
 
 
 def _seen_nodes(inner: Any, tries: Sequence[OptionTrie]) -> list[Tensor]:
-    """What is added to the scores of each request's nodes: the bias of their distance, −∞ for other options'."""
+    """Numbers to add to the scores among each request's nodes: the bias of their distance; −∞ for other branches."""
     found: dict[bytes, Tensor] = {}
     for trie in tries:
         name = trie.parents.tobytes()
@@ -155,10 +155,10 @@ def _seen_nodes(inner: Any, tries: Sequence[OptionTrie]) -> list[Tensor]:
 
 
 def _among_nodes(inner: Any, normed: Tensor, lines: _Lines, added: Sequence[Tensor]) -> Tensor:
-    """Attention of each node to those before it, [nodes, heads · width]."""
+    """Attention of each node to itself and its predecessors, [nodes, heads · width]."""
     value = _by_head(inner, inner.v(normed))
     if lines.options[-1] == len(lines.tries):
-        # Start tokens alone: each sees itself.
+        # Only start tokens, each of which attends to itself.
         return value.flatten(1)
     query, key = (_by_head(inner, project(normed)) for project in (inner.q, inner.k))
     mixed = value.clone()
@@ -171,7 +171,7 @@ def _among_nodes(inner: Any, normed: Tensor, lines: _Lines, added: Sequence[Tens
 
 
 def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Tensor:
-    """Attention of each node to its request's context, [nodes, heads · width]."""
+    """Cross-attention of each node to its request's context, [nodes, heads · width]."""
     query = _by_head(cross, cross.q(normed)) * float(cross.scaling)
     if _is_absorbed(cross, lines):
         return _absorbed(cross, query, seen, lines)
@@ -185,7 +185,7 @@ def _on_contexts(cross: Any, normed: Tensor, seen: Tensor, lines: _Lines) -> Ten
 
 
 def _is_absorbed(cross: Any, lines: _Lines) -> bool:
-    """Whether bringing the queries to the encoder's states takes fewer multiplications than the other way round."""
+    """Whether projecting the queries takes fewer multiplications than projecting the encoder's states."""
     if any(type(project) not in (nn.Linear, FastLinear) or project.bias is not None for project in (cross.k, cross.v)):
         return False
     inner, width = cross.k.weight.shape
@@ -197,7 +197,7 @@ def _is_absorbed(cross: Any, lines: _Lines) -> bool:
 def _absorbed(cross: Any, query: Tensor, seen: Tensor, lines: _Lines) -> Tensor:
     count, heads, _ = query.shape
     into, out = (project.weight.view(heads, -1, seen.shape[1]) for project in (cross.k, cross.v))
-    # Node by node, heads side by side, so that a request's are one matrix: [nodes, heads, width of a state].
+    # [nodes, heads, width of a state], contiguous, so that a request's queries are one matrix.
     asked = torch.bmm(query.transpose(0, 1), into).transpose(0, 1).contiguous()
     read = torch.zeros_like(asked)
     for nodes, tokens in lines.spans():
@@ -219,6 +219,6 @@ def _by_head(inner: Any, line: Tensor) -> Tensor:
 
 
 def _bias(inner: Any, length: int) -> Tensor:
-    """Bias of every two positions by head, [heads, length, length]."""
+    """The bias of each pair of positions, by head, [heads, length, length]."""
     found: Tensor = inner.compute_bias(length, length)[0].contiguous()
     return found

@@ -65,7 +65,7 @@ def read_prefix(lm: LanguageModel, tokens: Int32) -> PrefixStates:
         model(input_ids=as_tensor(tokens, lm.device)[None], past_key_values=cache, use_cache=True)
     layers = tuple((layer.keys, layer.values) for layer in cache.layers)
     if not layers or any(keys is None or keys.shape[-2] != len(tokens) for keys, _ in layers):
-        raise ModelError("the model keeps no keys and values of what it has read", where="model")
+        raise ModelError("the model does not cache keys and values", where="model")
     return PrefixStates(tokens, layers)
 
 
@@ -139,5 +139,5 @@ class _SharedLayer(_Layer):  # type: ignore[misc]
 
 
 def shared_cache(prefix: PrefixStates) -> Cache:
-    """A cache in which any number of rows see one copy of a prefix, whose memory does not grow with the rows."""
+    """A cache in which all rows use one copy of a prefix, so that its memory does not grow with the number of rows."""
     return Cache(layers=[_SharedLayer(keys, values) for keys, values in prefix.layers])

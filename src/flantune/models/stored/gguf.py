@@ -135,7 +135,7 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
     require_gguf(where=str(path))
     if lm.reads_both_ways:
         hint = "llama.cpp would read it causally, which is another model"
-        raise ModelError("a prefix LM has no place in a GGUF file", where=str(path), hint=hint)
+        raise ModelError("a GGUF file cannot store prefix attention", where=str(path), hint=hint)
     if kind not in TYPES:
         raise ModelError(f'cannot write weights as "{kind}"', where=str(path), hint=f"one of {', '.join(TYPES)}")
     reader = open_gguf(like)
@@ -248,8 +248,8 @@ def _compare(lm: LanguageModel, draft: Path, *, kind: str, where: str) -> None:
         error = (written[name].float() - weight.detach().float().cpu()).abs().max().item()
         if not error <= tolerance * max(weight.abs().max().item(), 1e-6) + rounding:
             raise ModelError(
-                f"{name} comes back {error:.3g} away from what was to be written: this architecture is stored in a way "
-                "that is not known here",
+                f"{name} read back from the file differs by {error:.3g} from the model's: flantune does not know how "
+                "this architecture is stored",
                 where=where,
                 hint="convert it with llama.cpp's convert_hf_to_gguf.py",
             )

@@ -55,7 +55,7 @@ def complete_config(config: PretrainedConfig, reader: Any, *, where: str) -> Non
     """
     if (parts := said_in(reader, "split.count")) and int(parts) > 1:
         hint = "join the parts with llama.cpp: llama-gguf-split --merge FIRST-PART OUT.gguf"
-        raise ModelError(f"one of {parts} parts of a model", where=where, hint=hint)
+        raise ModelError(f"the file is one of {parts} parts of a model", where=where, hint=hint)
     architecture = str(said_in(reader, "general.architecture"))
     said = {
         key.removeprefix(f"{architecture}."): field.contents()
@@ -89,7 +89,7 @@ def check_read(model: PreTrainedModel, known: Mapping[str, object], reader: Any,
     if unread:
         raise ModelError(
             f"{type(model).__name__} has no place for weights in the file, such as {unread[0]} (of {len(unread)}): "
-            "without them it would say other things",
+            "without them its answers would be wrong",
             where=where,
             hint=PLAIN_FORM,
         )

@@ -37,7 +37,7 @@ def base_of(settings: ModelSettings) -> ModelSettings:
     try:
         check_folder(path, wanted=ADAPTER_CONFIG if is_adapter_folder(path) else "config.json")
     except ModelError as error:
-        message = f"the adapter's base model is not there: {path}: {error.message}"
+        message = f"the adapter's base model is missing: {path}: {error.message}"
         raise ModelError(message, where=settings.path, hint=hint) from None
     return settings.model_copy(update={"path": path, "revision": adapter.get("revision")})
 
@@ -55,7 +55,7 @@ def check_folder(path: str, *, wanted: str = "config.json") -> None:
             raise ModelError("no such GGUF file", where=path, hint="check model.path")
         return
     if place.is_file():
-        raise ModelError("a file, expected a model's folder", where=path, hint=f'set model.path = "{place.parent}"')
+        raise ModelError("is a file, expected a model's folder", where=path, hint=f'set model.path = "{place.parent}"')
     if not place.is_dir():
         # A hub id has one slash at most.
         if path.startswith(("/", ".", "~")) or path.count("/") > 1:

@@ -15,7 +15,7 @@ from transformers.utils import logging
 def quiet_library() -> Iterator[None]:
     """No progress bars (the command line has its own) and no hints; missing weights raise flantune's own error."""
     messages: Any = logging
-    # The reader of GGUF files shows its own progress bar, which has no switch.
+    # The reader of GGUF files has its own progress bar, which cannot be switched off.
     gguf: Any = modeling_gguf_pytorch_utils
     had_bars, verbosity, bar = messages.is_progress_bar_enabled(), messages.get_verbosity(), gguf.tqdm
     messages.disable_progress_bar()

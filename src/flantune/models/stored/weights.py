@@ -79,7 +79,7 @@ def check_stored(path: str) -> None:
     for name in sorted(shards):
         if not (folder / name).is_file():
             hint = "copy it there too, or save the model again"
-            raise ModelError("a file of weights is missing", where=str(folder / name), hint=hint)
+            raise ModelError("a weights file is missing", where=str(folder / name), hint=hint)
     if not any(folder.glob("*.safetensors")):
         hint = CONVERT if any(folder.glob("*.bin")) else "copy them there, or save the model again"
         raise ModelError("cannot load the weights: there is no file *.safetensors", where=path, hint=hint)
@@ -98,8 +98,8 @@ def check_whole(path: str, error: BaseException | None, *, revision: str | None 
     file = damaged_file(folder) if folder else None
     if file is not None:
         raise ModelError(
-            f"the file of weights is damaged or was cut off: it has {file.stat().st_size:,} bytes, and its header does "
-            "not fit them",
+            f"the weights file is damaged or was cut off: it has {file.stat().st_size:,} bytes, which do not match its "
+            "header",
             where=str(file),
             hint="copy or download it again, or save the model again"
             if folder == path

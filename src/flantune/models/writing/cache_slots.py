@@ -1,9 +1,9 @@
-"""Decoder-only writing in slots: rows of different length side by side, each leaving when it is done, others coming in.
+"""Decoder-only generation in slots: rows of different length side by side; a finished row leaves and another enters.
 
-A slot is a row of a preallocated key-value cache. A row's keys lie at columns 0 to its length, whatever its
-neighbors' lengths: there is no padding to the left, and nothing is copied as the text grows. Masks hide the columns
-beyond a row's own length; explicit position ids say where its next token is. What several rows start with may be kept
-once for all of them (``shared_keys``); their own columns then begin after it.
+A slot is a row of a preallocated key-value cache. A row's keys are in columns 0 to its length, whatever the lengths of
+other rows: there is no padding on the left, and nothing is copied as the text grows. Masks hide the columns beyond a
+row's length; explicit position ids give the position of its next token. A start shared by several rows may be stored
+once (``shared_keys``); the slots then hold only what follows it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class _Columns:
-    """Where each live row's next key goes: the same for all layers."""
+    """The columns of the live rows in one step, the same for all layers.
+
+    Attributes:
+        lengths: Column of each row's new key, [live rows].
+        width: Columns in use, the new ones included.
+        even: Whether all rows have the same length.
+        attention: Replaces the model's attention if rows share starts; else None.
+    """
 
     lengths: Tensor
     width: int
@@ -54,10 +61,10 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         self.is_initialized = True
 
     def lazy_initialization(self, *_: object, **__: object) -> None:
-        """Nothing to do: it is made with its memory."""
+        """Does nothing, since the memory is given at construction."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Puts the next key and value of each live row after its last, and gives all that is used so far."""
+        """Stores the new key and value of each live row; returns all columns in use."""
         columns = self.columns
         live = len(columns.lengths)
         if columns.attention is not None:
@@ -67,7 +74,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
                 whole[:live, :, columns.width - 1] = new[:, :, 0]
             else:
                 rows = torch.arange(live, device=whole.device)
-                # Under autocast a model may make values of another type at a step than it made while reading.
+                # Under autocast the dtype of a step may differ from that of the first pass.
                 whole[rows, :, columns.lengths] = new[:, :, 0].to(whole.dtype)
         return self.keys[:live, :, : columns.width], self.values[:live, :, : columns.width]
 
@@ -76,25 +83,25 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
         return self.columns.width - 1
 
     def get_mask_sizes(self, *_: object) -> tuple[int, int]:
-        """Columns in use with the next token, and where they begin."""
+        """Columns in use including the next token, and the first of them."""
         return self.columns.width, 0
 
     def get_max_length(self) -> int:
-        """No limit, as far as the model is concerned."""
+        """-1: no limit; the size of the slots is planned outside."""
         return -1
 
     get_max_cache_shape = get_max_length
 
 
 class SlotDecoder:
-    """A model with slots to write in.
+    """A model that generates in slots.
 
     Args:
         lm: A decoder-only model.
         head: Its head, or None to use its own logits.
-        slots: Rows at most.
-        columns: Positions of a row at most, those of its start left out.
-        shared: Where keys and values that several rows start with are kept; None: each row has a copy.
+        slots: Largest number of rows.
+        columns: Largest number of positions of a row, without a shared start.
+        shared: Holds the keys and values of shared starts; None: each row has a copy.
     """
 
     def __init__(
@@ -102,26 +109,26 @@ class SlotDecoder:
     ) -> None:
         self.lm, self.head, self.slots, self.columns, self._shared = lm, head, slots, columns, shared
         self._layers: Layers = []
-        # Of each live row: columns in use, and the number of its start.
+        # For each live row: its columns in use, and the number of its shared start.
         self._lengths: list[int] = []
         self._starts: list[int] = []
 
     @property
     def live(self) -> int:
-        """Rows that are written in."""
+        """Number of rows in progress."""
         return len(self._lengths)
 
     def begun(self, row: int) -> int:
-        """Tokens of the start that a live row shares with others."""
+        """Number of tokens in a live row's shared start."""
         return self._shared.length(self._starts[row]) if self._shared is not None else 0
 
     def share(self, cache: Cache, row: int, length: int) -> int:
-        """Keeps the first tokens of a row that was read, for several rows to start with; the number of the start.
+        """Stores the first tokens of a row that was read as a shared start; returns the number of the start.
 
         Args:
-            cache: What ``read`` or ``read_prefix`` gave.
-            row: Which of its rows.
-            length: How many tokens.
+            cache: The result of ``read`` or ``read_prefix``.
+            row: The row of the cache.
+            length: Number of tokens.
         """
         if self._shared is None:
             return NOTHING
@@ -129,12 +136,12 @@ class SlotDecoder:
         return self._shared.add([(layer.keys[row, :, :length], layer.values[row, :, :length]) for layer in layers])
 
     def forget(self, *, but: int) -> None:
-        """Lets the starts go that no live row has, but one by its number."""
+        """Frees the shared starts that no live row has, except number ``but``."""
         if self._shared is not None:
             self._shared.keep({*self._starts, but})
 
     def resize(self, *, slots: int, columns: int) -> None:
-        """Other slots, the live rows kept."""
+        """Changes the number and length of slots; live rows are kept."""
         used = max(self._lengths, default=0)
         for at, pair in enumerate(self._layers):
             self._layers[at] = _both(pair, lambda whole: self._grown(whole, used, slots, columns))
@@ -146,20 +153,20 @@ class SlotDecoder:
         return new
 
     def read_prefix(self, tokens: Int32) -> Cache:
-        """What prompts have in common, read once."""
+        """Reads the common start of several prompts."""
         cache = Cache(layer_class_to_replicate=DynamicLayer)
         ids = torch.as_tensor(tokens, dtype=torch.long, device=self.lm.device)[None]
         model: Any = self.lm.model
-        # Of the last layer, too, keys and values are all that counts.
+        # Of the last layer, only keys and values are needed.
         with only_at(self.lm, np.zeros(1, dtype=np.int64), len(tokens)):
             model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
         return cache
 
     def read(self, prompts: Sequence[Int32], prefix: Cache | None) -> tuple[Tensor, Cache]:
-        """Reads prompts that share a prefix, padded to the right, where nobody looks.
+        """Reads prompts that share a prefix, padded on the right, where no token attends.
 
         Returns:
-            The logits of each prompt's next token, [prompts, vocabulary], and the keys and values read.
+            The logits of each prompt's next token, [prompts, vocabulary], and the keys and values of the prompts.
         """
         shared = prefix.get_seq_length() if prefix is not None else 0
         rests = [ids[shared:] for ids in prompts]
@@ -177,7 +184,7 @@ class SlotDecoder:
             return next_logits(self.lm, self.head, given, last), cache
 
     def _both_ways(self, last: Tensor) -> dict[str, Any]:
-        """The mask with which the tokens of each row see each other, up to its last."""
+        """Inputs for prefix attention: in each row, all tokens up to the last attend to each other."""
         places = torch.arange(int(last.max()) + 1, device=self.lm.device)[None]
         segments = (places <= last[:, None]).long()
         return {
@@ -188,13 +195,13 @@ class SlotDecoder:
     def enter(
         self, cache: Cache, sources: Sequence[int], lengths: Sequence[int], starts: Sequence[int] | None = None
     ) -> None:
-        """Gives read prompts a slot each, after the live rows.
+        """Moves prompts that were read into slots, after the live rows.
 
         Args:
-            cache: What ``read`` gave.
-            sources: Which of its rows goes to each slot; a row may go to several.
-            lengths: Tokens of each.
-            starts: The start that each shares with others, by number; None: none does.
+            cache: The result of ``read``.
+            sources: The row of the cache for each new slot; a row may go to several.
+            lengths: Number of tokens of each.
+            starts: The number of each one's shared start; None: there is none.
         """
         layers: list[Any] = cache.layers
         if not self._layers:
@@ -213,11 +220,11 @@ class SlotDecoder:
         self._starts += starts
 
     def _empty(self, like: Tensor) -> Tensor:
-        # Zeros: what lies beyond a row's length counts with weight 0, and 0 times garbage may be not a number.
+        # Zeros, because columns beyond a row's length have weight 0, and 0 times uninitialized memory may be NaN.
         return like.new_zeros(self.slots, like.shape[1], self.columns, like.shape[3])
 
     def step(self, tokens: Sequence[int]) -> Tensor:
-        """Reads the token each live row wrote last; logits of its next, [live rows, vocabulary]."""
+        """Reads the last token of each live row; returns the logits of the next one, [live rows, vocabulary]."""
         device = self.lm.device
         lengths = torch.tensor(self._lengths, device=device)
         width = max(self._lengths) + 1
@@ -236,7 +243,7 @@ class SlotDecoder:
         }
         window = sliding_window(self.lm)
         if attention is not None:
-            # Four dimensions: transformers hands it through as it is instead of making a mask; nobody reads it.
+            # The mask is never read; because it has four dimensions, transformers passes it on instead of making one.
             inputs |= {"forest": attention, "attention_mask": torch.zeros(1, 1, 1, 1)}
         elif not is_even or (window and window < width):
             seen = (columns_seen <= lengths[:, None])[:, None, None]
@@ -246,10 +253,10 @@ class SlotDecoder:
         return logits
 
     def leave(self, row: int) -> int:
-        """Frees a row's slot: the last live row moves there.
+        """Frees a row's slot by moving the last live row there.
 
         Returns:
-            Which row moved; the same as ``row`` when it was the last.
+            The former number of the moved row; ``row`` itself if it was the last.
         """
         last = self.live - 1
         if row != last:
@@ -270,7 +277,7 @@ def next_logits(lm: LanguageModel, head: Head | None, inputs: dict[str, Any], la
 
 
 def _expanded(prefix: Cache, rows: int) -> Cache:
-    """The prefix in front of each row, without copies of it."""
+    """A cache in which each row starts with the prefix, without copying it."""
     new: Any = DynamicLayer
     layers: list[Any] = []
     for known in prefix.layers:

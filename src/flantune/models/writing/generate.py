@@ -71,7 +71,7 @@ def write(
         for sample in range(drawn)
     ]
     method = method or (writing_method(lm) if rows else "uncached")
-    find_narrowed(lm)  # before the model takes another form
+    find_narrowed(lm)  # cached before the model takes another form
     form = ReadingForm(lm)
     for length, some in _by_regime(lm, rows):
         own: Method = "growing" if length is None and method != "uncached" else method
@@ -137,7 +137,7 @@ def _room(lm: LanguageModel, length: int) -> int:
         return limit - 1
     if length >= limit:
         raise ModelError(
-            f"an input has {length} tokens but the model knows {limit} positions",
+            f"an input has {length} tokens but the model has {limit} positions",
             where="packing.max_input_tokens",
             hint=f"set packing.max_input_tokens = {limit - 1} or less",
         )
@@ -145,19 +145,18 @@ def _room(lm: LanguageModel, length: int) -> int:
 
 
 def _as_reading(lm: LanguageModel, form: ReadingForm, steps: Iterator[Any], length: int | None) -> Iterator[Any]:
-    """The steps in which rows end, with the model in its reading form; between them, as before.
+    """Passes on the steps in which rows end; while it is suspended, the model is in its ordinary form.
 
     Args:
         lm: The model.
         form: The form for reading.
         steps: The rows that ended in each step.
-        length: Length of text for the rotary positions; None: they change.
+        length: Length of the text, which determines the rotary positions; None: they change during generation.
     """
     step: Any = ()
     while step is not None:
         with form.in_place(), nullcontext() if length is None else as_if_alone(lm, length):
-            # The model is not used elsewhere before a row has ended, and changing its form takes as long as some
-            # layers.
+            # Steps without an ended row are not yielded, because changing the form takes as long as a few layers.
             step = next(steps, None)
             while step == []:
                 step = next(steps, None)

@@ -1,6 +1,6 @@
-"""Writing in step: rows of a batch that began together or joined it, each leaving when it is done.
+"""Generation in lockstep: batches in which all rows get their next token in the same column of the cache.
 
-Serves encoder-decoders, and decoder-only models that cannot take rows of different length side by side.
+Used for encoder-decoders, and for decoder-only models that do not support rows of different length in one batch.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 
 class LockstepBatch(Protocol):
-    """Rows that are written in step."""
+    """Rows that are continued in lockstep."""
 
     def begin(self) -> Tensor:
-        """Reads the prompts; logits of each one's first token, [prompts, vocabulary]."""
+        """Reads the prompts; returns the logits of each one's first token, [prompts, vocabulary]."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows only, in this order; a row may be named several times."""
+        """Keeps only these rows, in this order; a row may occur several times."""
 
     def step(self, tokens: Sequence[int]) -> Tensor:
-        """Reads the token each row wrote last; logits of its next, [rows, vocabulary]."""
+        """Reads the last token of each row; returns the logits of the next one, [rows, vocabulary]."""
 
 
 class DecoderBatch:
-    """Prompts of the same length, with the cache that the model itself brings along.
+    """Prompts of the same length, with the model's own kind of cache.
 
     Args:
         lm: The model.
-        prompts: What is read.
-        inputs: How many first tokens of each are inputs; None: all.
+        prompts: The tokens of each prompt.
+        inputs: How many tokens at the start of each are inputs, which prefix attention reads both ways; None: all.
     """
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32], *, inputs: int | None = None) -> None:
@@ -63,7 +63,7 @@ class DecoderBatch:
         return self._run(alone(self.lm, self._tokens, inputs=inputs))
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Drops the other rows from the cache; one that cannot (a state-space model's) keeps them, unheard."""
+        """Drops the other rows from the cache; a cache that does not support this (state-space models) keeps them."""
         self._places = [self._places[row] for row in rows]
         select = getattr(self._cache, "batch_select_indices", None)
         if select is None or any(not hasattr(layer, "batch_select_indices") for layer in self._cache.layers):
@@ -79,7 +79,7 @@ class DecoderBatch:
         return self._run({"input_ids": torch.tensor(given, device=self.lm.device)[:, None]})[self._places]
 
     def goes_on(self, tokens: Tensor) -> bool:
-        """Whether the model itself would go on with what it has read, to continue these tokens."""
+        """Whether the model's own generation would use the cache to continue these tokens, instead of reading again."""
         model: Any = self.lm.model
         prepared = model.prepare_inputs_for_generation(tokens, past_key_values=self._cache, next_sequence_length=1)
         return prepared.get("past_key_values") is not None
@@ -93,9 +93,9 @@ class DecoderBatch:
 
 
 class GrowingBatch(LockstepBatch):
-    """Prompts of the same length whose rotary positions change as answers grow; each step as transformers takes it.
+    """Prompts of the same length whose rotary positions change as answers grow, continued as transformers does it.
 
-    Some models then read everything again (Phi-3 at the border of its original context); others keep what they read.
+    Some models then read everything again (Phi-3 at the end of its original context); others keep their cache.
     """
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
@@ -128,9 +128,9 @@ class GrowingBatch(LockstepBatch):
 class EncoderDecoderBatch(LockstepBatch):
     """Prompts for an encoder-decoder: encoded once, their cross-attention keys and values computed once.
 
-    Others may join while answers are written. The next token of every row goes into the same column, so that the
-    distance between two tokens of an answer, by which T5 tells positions, is that of their columns; a row does not see
-    the columns before its first token.
+    Other prompts may join while answers are generated. The next token of every row goes into the same column, so that
+    the distance between two tokens of an answer, from which T5 computes positions, is that of their columns. A mask
+    hides the columns before a row's first token.
     """
 
     def __init__(self, lm: LanguageModel, head: Head | None, prompts: Sequence[Int32]) -> None:
@@ -141,7 +141,7 @@ class EncoderDecoderBatch(LockstepBatch):
             tokens[row, : len(ids)], mask[row, : len(ids)] = ids, 1
         self._tokens, self._mask = as_tensor(tokens, lm.device), as_tensor(mask, lm.device)
         self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        # Of each row: tokens of its prompt, and the column of its first token.
+        # For each row: number of tokens of its prompt, and the column of its first token.
         self._lengths, self._begun = [len(ids) for ids in prompts], [0] * len(prompts)
         self._read: Tensor
 
@@ -152,7 +152,7 @@ class EncoderDecoderBatch(LockstepBatch):
         return self.step([start_token(self.lm)] * len(self._tokens))
 
     def _encoded(self, start: int, stop: int) -> Tensor:
-        """What the encoder makes of some prompts, as wide as that of all."""
+        """The encoder's states of some prompts, padded to the length of the longest of all."""
         model: Any = self.lm.model
         width = max(self._lengths[start:stop])
         tokens, mask = self._tokens[start:stop, :width], self._mask[start:stop, :width]
@@ -167,7 +167,7 @@ class EncoderDecoderBatch(LockstepBatch):
         self._lengths, self._begun = ([known[row] for row in rows] for known in (self._lengths, self._begun))
 
     def join(self, others: EncoderDecoderBatch) -> None:
-        """Takes in the rows of a batch that has just begun."""
+        """Adds the rows of a batch that has just begun."""
         first = min(self._begun)
         columns = self._cache.get_seq_length() - first
         self._lengths += others._lengths
@@ -204,14 +204,14 @@ def _layers(mine: Cache, theirs: Cache) -> Iterator[tuple[Any, Any]]:
 
 
 def _wide(states: Tensor, width: int, *, axis: int) -> Tensor:
-    """States of so many tokens of the inputs: what nobody reads is cut off, or zeros are added."""
+    """The states cut or padded with zeros to ``width`` tokens on an axis."""
     states = states.narrow(axis, 0, min(width, states.shape[axis]))
     around = [0, 0] * (states.ndim - 1 - axis)
     return torch.nn.functional.pad(states, (*around, 0, width - states.shape[axis]))
 
 
 class UncachedBatch:
-    """Prompts of the same length, everything read again for each token: slow, but right for every model."""
+    """Prompts of the same length, read again in full for each token: slow, but correct for every model."""
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Int32]) -> None:
         self.lm = lm

@@ -1,7 +1,7 @@
-"""Keys and values that several rows begin with (exemplars, a prompt of several samples), one copy of each.
+"""One copy of the keys and values with which several rows start (exemplars, a prompt with several samples).
 
-A step reads them for all these rows in one product; what a row has of its own is read apart, and by the log-sum-exp of
-each the two become one.
+In each step, the rows that share a start attend to it in one product. Attention to a row's own keys is computed
+separately, and both are combined with the log-sum-exp of their scores.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
 Layers = list[tuple["Tensor", "Tensor"]]
 """Keys and values of each layer."""
 NOTHING = 0
-"""The number of a start without tokens."""
+"""The number that means no shared start."""
 
 
 def can_share(lm: LanguageModel) -> bool:
-    """Whether there is a program for a model's attention; whether its numbers are right is tried (``check``)."""
+    """Whether the program in C++ may support a model's attention; a trial decides (``check``)."""
     return lm.device.type == "cpu" and not sliding_window(lm) and lm.compute_dtype in find_program().dtypes
 
 
 def shared_keys(lm: LanguageModel) -> SharedKeys:
-    """For the starts that rows of a model share.
+    """An empty ``SharedKeys`` for a model.
 
     Raises:
-        ModelError: Its attention cannot be exchanged, or there is no program for it.
+        ModelError: The model's attention cannot be exchanged, or there is no program for it.
     """
     program = find_program()
     if program.read is None or not can_share(lm) or not install(lm.model):
-        raise ModelError("what rows start with is read from one copy by attention in C++ alone", where="model")
+        raise ModelError("only attention in C++ reads shared starts from one copy", where="model")
     return SharedKeys(program.read, width_step=program.width_step)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Start:
-    """Keys and values of each layer, [tokens, heads, width]."""
+    """A shared start: its number of tokens, and the keys and values of each layer, [tokens, heads, width]."""
 
     length: int
     layers: Layers
@@ -62,27 +62,27 @@ class SharedKeys:
     """The starts that rows of a decoder share, by number.
 
     Args:
-        read: The program.
-        width_step: Widths of a head must be a multiple of it.
+        read: The program's function.
+        width_step: The width of a head must be a multiple of this.
     """
 
     def __init__(self, read: Read, *, width_step: int) -> None:
         self._read, self._width_step, self._last = read, width_step, NOTHING
         self._starts: dict[int, _Start] = {}
-        # All starts end to end, made again when one comes or goes.
+        # All starts joined end to end; empty when they have to be joined again.
         self._lines: Layers = []
 
     def add(self, layers: Layers) -> int:
-        """Takes keys and values of one text, [heads, tokens, width] a layer; the number of the start.
+        """Adds the keys and values of one text, [heads, tokens, width] per layer; returns the number of the start.
 
         Raises:
-            ModelError: The heads' width is none that the program takes.
+            ModelError: The program does not support the width of the heads.
         """
         widths = {line.shape[-1] for layer in layers for line in layer}
         if len(widths) != 1 or widths.pop() % self._width_step:
-            raise ModelError(f"heads are not a multiple of {self._width_step} wide", where="model")
+            raise ModelError(f"the width of its heads is not a multiple of {self._width_step}", where="model")
         self._last += 1
-        # Rotary positions may make keys of another type than values.
+        # Rotary positions may give keys another dtype than values.
         flat = [
             (keys.transpose(0, 1).to(values.dtype).contiguous(), values.transpose(0, 1).contiguous())
             for keys, values in layers
@@ -92,21 +92,21 @@ class SharedKeys:
         return self._last
 
     def keep(self, numbers: set[int]) -> None:
-        """Forgets all other starts."""
+        """Frees all other starts."""
         if self._starts.keys() - numbers:
             self._starts = {number: start for number, start in self._starts.items() if number in numbers}
             self._lines = []
 
     def length(self, number: int) -> int:
-        """Tokens of a start."""
+        """Number of tokens of a start."""
         return self._starts[number].length if number != NOTHING else 0
 
     def step(self, numbers: Sequence[int], hidden: Tensor | None) -> StepAttention:
-        """Attention of one step.
+        """The attention of one step.
 
         Args:
             numbers: The start of each row.
-            hidden: Which columns a row does not see of what it has of its own, [rows, columns]; None: it sees all.
+            hidden: The columns of its own to which a row must not attend, [rows, columns]; None: none.
         """
         starts = list(self._starts.values())
         if starts and not self._lines:
@@ -128,15 +128,15 @@ class SharedKeys:
 
 
 class StepAttention:
-    """Attention of one new token a row, to its start and to what it has of its own; a layer after the other calls it.
+    """Attention of one new token per row, to its shared start and its own keys; called in each layer.
 
     Args:
-        read: The program.
-        lines: All starts of each layer, end to end; none: no row has one.
-        order: The rows in the order of their starts, those without last.
-        query_ends: Where the rows of each start begin in that order, then their end.
-        key_ends: Likewise for the starts' tokens.
-        hidden: Which of its own columns a row does not see, [rows, columns]; None: it sees all.
+        read: The program's function.
+        lines: For each layer, the keys and values of all starts, joined end to end; empty if no row has a start.
+        order: The rows sorted by their starts; those without come last.
+        query_ends: Where the rows of each start begin in that order, and the end of the last, [starts + 1].
+        key_ends: Likewise for the tokens of the starts.
+        hidden: The columns of its own to which a row must not attend, [rows, columns]; None: none.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class StepAttention:
         self._query_ends, self._key_ends = (torch.tensor(ends, dtype=torch.int32) for ends in (query_ends, key_ends))
         self._alone = torch.arange(len(order)) >= query_ends[-1]
         self.layer = 0
-        """The layer whose turn it is."""
+        """The current layer, set by the cache of that layer."""
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None, window: int) -> Tensor:
         """See ``attention.interface.attention``.
@@ -164,14 +164,17 @@ class StepAttention:
             query: [rows, heads, 1, width].
             key: [rows, heads or a divisor of them, columns, width].
             value: Like ``key``.
-            scale: Multiplies the scores; None: the root of the width divides them.
-            window: 0.
+            scale: Factor of the scores; None: 1 / √width.
+            window: Must be 0: no sliding window.
 
         Returns:
             [rows, 1, heads, width].
+
+        Raises:
+            ModelError: The layer has a sliding window.
         """
         if window:
-            raise ModelError("what rows start with is read from one copy where no layer has a window", where="model")
+            raise ModelError("shared starts are read from one copy only if no layer has a window", where="model")
         factor = query.shape[-1] ** -0.5 if scale is None else scale
         with torch.autocast("cpu", enabled=False):
             found = self._own(query, key, value, factor)
@@ -181,7 +184,7 @@ class StepAttention:
 
     def _own(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         rows, heads, _, width = query.shape
-        # The heads that share keys stand side by side, so that nothing is repeated.
+        # Query heads that share a key head are one matrix, so that keys need not be repeated.
         asked = query.reshape(rows, key.shape[1], -1, width).to(key.dtype)
         scores = torch.matmul(asked, key.transpose(2, 3)).float().mul_(scale)
         if self._hidden is not None:

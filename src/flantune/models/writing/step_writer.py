@@ -80,7 +80,7 @@ class StepWriter:
         return fitting - len(live) >= max(1, fitting * ADMIT_SHARE)
 
     def _size(self, live: Sequence[Row]) -> int:
-        """Positions of the longest of these rows and the next, when complete."""
+        """Positions of the longest of these rows and the next waiting one, when complete."""
         return max(len(row.inputs) + row.room for row in (*live, self._waiting[0]))
 
     def _read(self, rows: Sequence[Row]) -> tuple[LockstepBatch, Tensor]:
@@ -112,7 +112,7 @@ class StepWriter:
         return taken
 
     def _ended(self, logits: Tensor, *, first: int = 0) -> list[Ended]:
-        """Adds the next token to the rows from one on; returns those that ended."""
+        """Adds the next token to the rows from ``first`` on; returns those that ended."""
         at_work = [at for at, row in enumerate(self._rows) if row is not None and at >= first]
         rows = [row for row in self._rows[first:] if row is not None]
         logits = logits if len(rows) == len(logits) else logits[at_work]

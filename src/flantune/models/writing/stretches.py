@@ -1,4 +1,4 @@
-"""Prompts read together are padded to the longest of them, so those of similar length are read together."""
+"""Which prompts to read in one pass: those of similar length, since all are padded to the longest of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def stretches(lengths: Sequence[int], *, pass_cost: int) -> list[tuple[int, int]]:
-    """Which neighbors to read together: where each stretch begins and ends, so that all passes cost least in total.
+    """Divides prompts into stretches to be read in one pass each, so that the total cost is lowest.
 
     >>> stretches([300, 290, 120, 110, 100], pass_cost=24)
     [(0, 2), (2, 5)]
@@ -16,11 +16,14 @@ def stretches(lengths: Sequence[int], *, pass_cost: int) -> list[tuple[int, int]
     [(0, 3)]
 
     Args:
-        lengths: Tokens of each prompt, ordered so that similar lengths are neighbors.
+        lengths: Number of tokens of each prompt, ordered so that similar lengths are neighbors.
         pass_cost: Array positions that another pass must save.
+
+    Returns:
+        Start and end of each stretch.
     """
     size = np.array(lengths, dtype=np.int64)
-    # The lowest cost from each position on, and where its first stretch ends.
+    # For each position, the lowest cost from there on, and the end of the first stretch.
     least, ends = np.zeros(len(size) + 1, dtype=np.int64), np.zeros(len(size), dtype=np.int64)
     for start in reversed(range(len(size))):
         widths = np.maximum.accumulate(size[start:])

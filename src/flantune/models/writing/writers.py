@@ -1,4 +1,4 @@
-"""Schedules generation: rows wait, are read into a slot, are continued, and leave."""
+"""Schedules generation: rows wait, are read into a slot, are continued, and leave when they end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flantune.models.writing.decoding import Choose, Decoding, Ended, Finish, Method, Row, Trace
 
 GROWTH = 1.5
-"""Slots are laid out again once this factor more would fit because the longest prompts are done."""
+"""Slots are laid out again once this many times as many would fit, because the longest prompts are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Waiting:
     has_samples: bool
 
     def need(self, *, is_shared: bool) -> int:
-        """Positions of its longest row when complete; of a shared start, only this prompt's part counts."""
+        """Positions of its longest row when complete; if starts are stored once, with only its part of them."""
         length = len(self.rows[0].inputs)
         if is_shared:
             length = -(-length // len(self.rows)) if self.has_samples else length - self.shared
@@ -107,14 +107,14 @@ class SlotWriter:
         needs = (item.need(is_shared=self._is_shared) for item in reversed(waiting))
         self._needs = list(accumulate(needs, max))
         self._prefix: tuple[int, Cache | None] = (0, None)
-        # Number of the start that the group's rows share.
+        # Number of the shared start of the group's rows.
         self._start = NOTHING
         slots, columns = self._layout()
         shared = shared_keys(self.lm) if self._is_shared else None
         self._decoder = SlotDecoder(self.lm, self._head, slots=slots, columns=columns, shared=shared)
 
     def _layout(self) -> tuple[int, int]:
-        """The slots and columns that fit the budget now."""
+        """The number of slots and their length (columns) that fit the budget now."""
         live = max(
             (len(row.inputs) + row.room - self._decoder.begun(at) for at, row in enumerate(self._live)), default=1
         )
@@ -188,7 +188,7 @@ class SlotWriter:
         logits = self._decoder.step([row.tokens[-1] for row in self._live])
         ends = self._choose(logits, self._live)
         ended: list[Ended] = []
-        # From the last one backward, so that the row that moves into a freed slot was already checked.
+        # Backward, so that the row that moves into a freed slot was already checked.
         for at in reversed(range(len(ends))):
             end = ends[at]
             if end is not None:
@@ -224,7 +224,7 @@ def _check_logits(lm: LanguageModel, logits: Tensor) -> None:
     name = first_bad(lm.model.named_parameters())
     why = f"the weight {name} holds entries that are not finite numbers" if name else "its arithmetic overflows"
     hint = 'use a checkpoint from before its training went wrong, or set model.dtype = "float32"'
-    raise ModelError(f"what the model predicts for the next token is not a number: {why}", where="model", hint=hint)
+    raise ModelError(f"the model's scores of the next token are NaN: {why}", where="model", hint=hint)
 
 
 def write_rows(
@@ -239,7 +239,7 @@ def write_rows(
     """Generates all rows and yields each as it ends. Out of memory, the unfinished ones restart with half the memory.
 
     Raises:
-        ModelError: One row alone does not fit the memory.
+        ModelError: One row alone does not fit in memory.
     """
     if not rows:
         return
@@ -251,7 +251,7 @@ def write_rows(
         writer = StepWriter(lm, rows, choose, budget=budget, method=method)
     while writer.has_work:
         try:
-            # Only here: between two rows, the caller's own mode applies.
+            # Not around ``yield``, where the caller's own mode must apply.
             with (
                 torch.no_grad(),
                 torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=lm.compute_dtype == torch.bfloat16),
@@ -266,7 +266,7 @@ def write_rows(
             continue
         if not writer.retreat():
             hint = "set evaluation.max_new_tokens or packing.max_input_tokens lower, or use a larger machine"
-            raise ModelError("one answer alone does not fit the memory", where="evaluation.batch_tokens", hint=hint)
+            raise ModelError("one answer alone does not fit in memory", where="evaluation.batch_tokens", hint=hint)
         if lm.device.type == "cuda":
             torch.cuda.empty_cache()
 
