@@ -26,8 +26,16 @@ Attend = Callable[
 ]
 """Query, key, value, bias, ends of the queries, ends of the keys, mutual tokens, rule and limits; see
 ``interface.segment_attention``."""
-Read = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, "AttentionRule"], tuple[Tensor, Tensor]]
-"""Query, key, value, ends of the queries, ends of the keys, mutual tokens, and rule. Without gradients. Returns
+Mask = tuple[Tensor, Tensor]
+"""What is added to the scores of the last queries of some segments: rows of float32 in one tensor, one per query, each
+with a number per key of its segment and padded to a multiple of ``MASK_STEP``; then, for each segment, where its rows
+begin and its first query with a row (the number of queries, if none has one), int64, [segments, 2]."""
+MASK_STEP = 16
+"""Rows of a ``Mask`` are padded to a multiple of this many numbers."""
+Read = Callable[
+    [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, "AttentionRule", Mask | None], tuple[Tensor, Tensor]
+]
+"""Query, key, value, ends of the queries, ends of the keys, mutual tokens, rule and mask. Without gradients. Returns
 attention and the base-2 log-sum-exp of each query's scores, [heads, tokens]; the latter is undefined for a query
 without keys."""
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, library
 
-from flantune.models.attention.door import Program
+from flantune.models.attention.door import Mask, Program
 from flantune.models.attention.native_build import BuildError, load_library
 from flantune.models.attention.rules import AttentionRule
 from flantune.models.attention.segment_plan import plan_of
@@ -42,6 +42,7 @@ class Problem(ctypes.Structure):
         ("scale", c_double),
         ("bias", c_void_p),
         ("reach", c_int64),
+        *((name, c_void_p) for name in ("mask", "mask_from")),
         *((name, c_void_p) for name in ("out", "logs", "grad")),
         *((name, c_void_p) for name in ("grad_query", "grad_key", "grad_value", "grad_bias")),
     )
@@ -120,9 +121,10 @@ def native_reading(
     cu_key: Tensor,
     mutual: Tensor | None,
     rule: AttentionRule,
+    mask: Mask | None = None,
 ) -> tuple[Tensor, Tensor]:
     """See ``door.Read``."""
-    return forward_natively(_program(), Inputs.of(query, key, value, None, cu_query, cu_key, mutual), rule)
+    return forward_natively(_program(), Inputs.of(query, key, value, None, cu_query, cu_key, mutual), rule, mask=mask)
 
 
 @library.custom_op("flantune::native_attention", mutates_args=())
@@ -280,7 +282,9 @@ class Inputs:
         )
 
 
-def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule) -> tuple[Tensor, Tensor]:
+def forward_natively(
+    program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule, *, mask: Mask | None = None
+) -> tuple[Tensor, Tensor]:
     """Attention, [tokens, heads, width], and the base-2 log-sum-exp of each query's scores, [heads, tokens].
 
     Raises:
@@ -289,6 +293,8 @@ def forward_natively(program: ctypes.CDLL, inputs: Inputs, rule: AttentionRule) 
     query, problem = inputs.query, inputs.problem(rule)
     out, logs = _line(query, inputs.cu_query), query.new_empty((query.shape[1], len(query)), dtype=torch.float32)
     problem.out, problem.logs = out.data_ptr(), logs.data_ptr()
+    if mask is not None:
+        problem.mask, problem.mask_from = (part.data_ptr() for part in mask)
     _call(program.flantune_attention_forward, problem)
     return out, logs
 

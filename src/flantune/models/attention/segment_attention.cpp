@@ -26,6 +26,10 @@ struct Problem {
   double scale;
   const float* bias;  // by head and distance, [heads, 2 · reach + 1], or null
   int64_t reach;
+  // Additive mask of each segment's last queries, read by the forward pass only, or null: one row per query, with a
+  // number per key, padded to a multiple of MASK_STEP. Per segment, where its rows begin and the first query with a row.
+  const float* mask;
+  const int64_t* mask_from;  // [segments, 2]
   void* out;   // [tokens, heads, width]
   float* logs; // base-2 log-sum-exp, [heads, tokens]
   const void* grad;  // like out
@@ -38,6 +42,7 @@ namespace {
 
 constexpr int64_t KEYS = 96;      // keys of a block in the backward pass; a multiple of ROWS and of 2 · LANES
 constexpr int64_t QUERIES = 256;  // queries of a block in the backward pass; a multiple of LANES
+constexpr int64_t MASK_STEP = 16;  // a multiple of LANES
 constexpr float LOG2E = 1.44269504088896f;
 
 // Length of a head's biases in the copy: vectors read some elements beyond the last, which have no effect.
@@ -94,6 +99,11 @@ struct Part {
     if (!whole.is_causal) return keys;
     const int64_t ahead = whole.window ? std::min(mutual, query + whole.window) : mutual;
     return std::min(keys, query < mutual ? std::max(ahead, query + 1) : query + 1);
+  }
+  // The mask of a query's scores; null: none.
+  const float* mask(int64_t query) const {
+    const int64_t* from = whole.mask ? whole.mask_from + 2 * segment : nullptr;
+    return from && query >= from[1] ? whole.mask + from[0] + (query - from[1]) * up(keys, MASK_STEP) : nullptr;
   }
   // The first query that attends to a key.
   int64_t first_query(int64_t key) const {
@@ -168,7 +178,8 @@ void forward(const Problem& problem, int64_t number, const float* bias) {
       float factors[ROWS];
       for (int64_t row = 0; row < rows; row++)
         factors[row] = weigh<Kind>(scores + row * padded, weights + row * padded, start, end, part.first_key(i + row),
-                                   part.last_key(i + row), part.scale, distances ? distances - (i + row) : nullptr,
+                                   part.last_key(i + row), part.scale,
+                                   distances ? distances - (i + row) : part.mask(i + row),
                                    part.logs(head) + i + row);
       product<Kind>(rows, width / LANES, weights + start, padded * element, value + start / Kind::PER_WORD * width,
                     width, (last - start + Kind::PER_WORD - 1) / Kind::PER_WORD, sums, width);

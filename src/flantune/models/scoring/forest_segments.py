@@ -1,4 +1,4 @@
-"""Attention of a line of requests by the program for segments: all contexts in one call; branching options separately.
+"""Attention of a line of requests by the program for segments.
 
 A token attends to up to three sets of keys: its own request, what its context shares with earlier requests of the line,
 and the prefix of all contexts. Attention is computed for each set, and combined with the log-sum-exp of their scores.
@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from flantune.models.attention.door import MASK_STEP
 from flantune.models.attention.joined import joined
 from flantune.models.attention.rules import AttentionRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from flantune.models.attention.door import Read
-    from flantune.models.attention.joined import Found
+    from flantune.models.attention.door import Mask, Read
     from flantune.models.scoring.forest_layout import Forest
+
+HIDDEN = -1e30
+"""Added to a score, it makes the weight exactly 0."""
 
 
 class ForestSegments:
@@ -53,49 +57,35 @@ class ForestSegments:
         """
         known, both_ways = self._laid.known, AttentionRule(scale=scale, is_causal=False)
         own = key[known:], value[known:]
-        found = self._program(
-            query, *own, self._ends, self._ends, self._mutual, AttentionRule(scale=scale, is_causal=True)
-        )
-        self._look_into_tries(found, query, *own, scale=scale)
+        causal = AttentionRule(scale=scale, is_causal=True)
+        found = self._program(query, *own, self._ends, self._ends, self._mutual, causal, self._mask)
         if self._seen is not None:
             places, ends, nobody = self._seen
-            mixed, logs = self._program(
-                query, own[0].index_select(0, places), own[1].index_select(0, places), self._ends, ends, None, both_ways
-            )
+            shared = (line.index_select(0, places) for line in own)
+            mixed, logs = self._program(query, *shared, self._ends, ends, None, both_ways, None)
             found = joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
         if known:
             one, its = _numbers([0, len(query)]), _numbers([0, known])
-            found = joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways))
+            found = joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways, None))
         mixed = found[0]
         mixed[self._laid.requests[-1].end :] = 0
         return mixed
 
-    def _look_into_tries(self, found: Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
-        """Corrects attention and log-sum-exp of branching options in place: a branch must not attend to another."""
-        mixed, logs = found
-        for nodes, own, sees in self._branching:
-            q, k, v = (line.transpose(0, 1).float() for line in (query[nodes], key[own], value[own]))
-            groups = len(q) // len(k)
-            if groups > 1:
-                k, v = (line.repeat_interleave(groups, dim=0) for line in (k, v))
-            with torch.autocast("cpu", enabled=False):
-                scores = torch.bmm(q * scale, k.transpose(1, 2)).masked_fill_(~sees, float("-inf"))
-                total = torch.logsumexp(scores, dim=-1, keepdim=True)
-                mixed[nodes] = torch.bmm(torch.exp(scores - total), v).transpose(0, 1).to(mixed.dtype)
-            logs[:, nodes] = total[..., 0] / np.log(2.0)
-
     @cached_property
-    def _branching(self) -> list[tuple[slice, slice, Tensor]]:
-        """For each request that branches: its option tokens, all its tokens, and which of these the first attend to."""
-        return [
-            (
-                slice(one.start + one.context, one.end),
-                slice(one.start, one.end),
-                torch.from_numpy(one.sees[one.context :]),
-            )
-            for one in self._laid.requests
-            if not one.trie.is_chain
-        ]
+    def _mask(self) -> Mask | None:
+        """Hides other branches from the tokens of an option, which the causal rule alone would let them attend to."""
+        rows: list[NDArray[np.float32]] = []
+        places: list[tuple[int, int]] = []
+        at = 0
+        for one in self._laid.requests:
+            is_branching = not one.trie.is_chain
+            places.append((at, one.context if is_branching else one.end - one.start))
+            if is_branching:
+                hidden = ~one.sees[one.context :]
+                padded = np.pad(hidden, ((0, 0), (0, -hidden.shape[1] % MASK_STEP)))
+                rows.append(np.where(padded, HIDDEN, 0.0).astype(np.float32).ravel())
+                at += padded.size
+        return (torch.from_numpy(np.concatenate(rows)), torch.tensor(places)) if rows else None
 
     @cached_property
     def _seen(self) -> tuple[Tensor, Tensor, Tensor] | None:

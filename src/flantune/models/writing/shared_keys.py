@@ -197,6 +197,6 @@ class StepAttention:
         keys, values = self._lines[self.layer]
         asked = query.index_select(0, self._order).to(values.dtype)
         rule = AttentionRule(scale=scale, is_causal=False)
-        mixed, logs = self._read(asked, keys, values, self._query_ends, self._key_ends, None, rule)
+        mixed, logs = self._read(asked, keys, values, self._query_ends, self._key_ends, None, rule, None)
         logs.masked_fill_(self._alone, float("-inf"))
         return mixed.index_select(0, self._back), logs.index_select(1, self._back)
