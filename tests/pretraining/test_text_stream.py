@@ -43,6 +43,14 @@ class Empty(Numbers):
         return ""
 
 
+@dataclass(frozen=True)
+class OneWord(Numbers):
+    """A text whose documents have one token each."""
+
+    def __getitem__(self, number: int) -> str:
+        return "quick"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Half:
     """An objective of an encoder-decoder, as a user would add one: the second half from the first."""

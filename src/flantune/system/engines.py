@@ -159,7 +159,7 @@ def _start(ray: Any, workers: int) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=variables, logging_level=logging.ERROR, log_to_driver=False)
         return
-    # Only receipts go through its object store, so the minimum is enough.
+    # Only short results go through its object store, so the minimum size is enough.
     ray.init(num_cpus=workers, object_store_memory=100 * 2**20, runtime_env=variables, **quiet)
 
 

@@ -1,4 +1,4 @@
-"""Several processes that work together: their ranks, sums over all, and a common end if one is gone."""
+"""Several processes that work together: their ranks, sums over all, and their common end if one is lost."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that writes files and reports."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def first(self, work: Callable[[], object]) -> None:
@@ -263,7 +263,7 @@ def _default_store() -> Any:
 
 
 def _messages(store: Any) -> Store:
-    """Our part of a store."""
+    """A part of the store with its own prefix of keys."""
     import torch.distributed as dist
 
     ours: Store = dist.distributed_c10d.PrefixStore("flantune", store)
