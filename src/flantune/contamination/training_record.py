@@ -1,4 +1,4 @@
-"""The record of a tuned model's training data, in its own folder, so that nobody measures it on that data by mistake.
+"""The record of a tuned model's training data in the model's folder, so that measuring on it by mistake is detected.
 
 ``flantune.json`` names the tasks, clusters, families and datasets of the mixture; ``training_rows.npz`` is an index of
 their training rows: hashes of 13-word sequences, or the smallest million of them if there are more. A measured row is
@@ -245,7 +245,7 @@ def make_index(
     for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
         waiting.append(found[found <= np.uint64(limit)])
-        # Adding every block's few to a million would sort the million once per block.
+        # Merging after every block would sort the whole index once per block.
         if sum(map(len, waiting)) > max_grams:
             hashes, limit = smallest([hashes, *waiting], max_grams, limit)
             waiting = []

@@ -13,7 +13,7 @@ from flantune.training.adafactor import Weightwise
 from flantune.training.block_codes import block_size, code_book
 
 _CHUNK = {"cpu": 2**16, "cuda": 2**24}
-"""Weights decoded together: few enough for a processor's cache, many enough to fill a GPU."""
+"""Number of weights decoded together: few enough for a processor's cache, many enough to use a whole GPU."""
 _CODED = ("moment1", "moment2", "scales1", "scales2")
 _PLAIN = ("moment1", "moment2")
 

@@ -22,7 +22,7 @@ _WORDS = ("embeddings", "head", "norms", "encoder", "decoder")
 
 
 class FreezeError(TrainingError):
-    """``training.freeze`` does not fit the model: a mistake in the run file."""
+    """``training.freeze`` does not match the model: a mistake in the run file."""
 
     exit_code = 2
 
