@@ -313,7 +313,7 @@ def read_record(folder: Path) -> TrainingRecord | None:
     hint = "tune the model again, or delete the file and keep track yourself of what it has seen"
     record = read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
     if record.sha256 and record.sha256 != record.content_sha256:
-        raise SourceError("was changed after it was written: it does not fit its hash", where=str(path), hint=hint)
+        raise SourceError("was changed after it was written: its hash is wrong", where=str(path), hint=hint)
     index = folder / INDEX_FILE
     if record.index.sha256 and (not index.is_file() or file_sha256(index) != record.index.sha256):
         what = "is not the one that the record was written with" if index.is_file() else "is missing"

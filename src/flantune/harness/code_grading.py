@@ -161,8 +161,8 @@ class HarnessCodeGrader(HarnessGrader):
                 continue
             made = self._of_function(metric, metric.function, sample, answer)
             if isinstance(made, dict) and name not in made:
-                hint = f"let it make a number, or a mapping with {name}"
-                raise TaskError(f"{name}: its function makes {', '.join(made) or 'nothing'} instead", hint=hint)
+                hint = f"let it return a number, or a mapping with {name}"
+                raise TaskError(f"{name}: its function returns {', '.join(made) or 'nothing'} instead", hint=hint)
             found |= made if isinstance(made, dict) else {name: made}
         return found
 
@@ -214,4 +214,4 @@ def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)
     hint = "aggregation: nanmean leaves NaN out" if isinstance(item, float) and math.isnan(item) else ""
-    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean needs numbers", hint=hint)
+    raise TaskError(f"{name}: a function returned {item!r:.80} for an answer, but the mean needs numbers", hint=hint)

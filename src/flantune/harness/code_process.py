@@ -110,7 +110,7 @@ def _shown(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:
-        return "it cannot say what is wrong"
+        return "its message cannot be read"
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}… ({len(text):,} characters)"
 
 
@@ -190,7 +190,7 @@ def _rows(found: Any) -> Json:
     rows = [_plain(row) for row in found]
     strange = next((row for row in rows if not isinstance(row, dict)), None)
     if strange is not None:
-        raise TypeError(f"makes {type(strange).__name__}, where rows are mappings of columns")
+        raise TypeError(f"returns {type(strange).__name__}, expected rows that are mappings from columns to values")
     return rows
 
 
@@ -260,7 +260,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 def _plain(value: Any) -> Json:
     """A value converted to JSON types; other types are refused by name."""
     if isinstance(value, str) and not value.isascii() and (half := _HALF.search(value)):
-        raise ValueError(f"makes text with half a character ({half[0]!a}), which nothing can write")
+        raise ValueError(f"returns text with half a character ({half[0]!a}), which cannot be written")
     if value is None or isinstance(value, str | bool | int | float):
         return value.item() if value is not None and hasattr(value, "item") else value
     if isinstance(value, Mapping):
@@ -272,7 +272,7 @@ def _plain(value: Any) -> Json:
     if hasattr(value, "tolist"):  # numpy or torch
         return _plain(value.tolist())
     raise TypeError(
-        f"makes a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
+        f"returns a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
     )
 
 

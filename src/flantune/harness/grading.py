@@ -228,8 +228,8 @@ class HarnessTextGrader(HarnessGrader):
         if silent and "exact_match" in self.names:
             shown = next(one for one in wanted[silent[0]] if not self._plain(one))
             yield (
-                f"to exact_match with this file's settings {len(silent)} of {len(references)} right answers are empty, "
-                f"so that writing nothing is right; question {silent[0]}: {shown!r:.60}"
+                f"with this file's settings of exact_match {len(silent)} of {len(references)} right answers are empty, "
+                f"so an empty answer counts as right; question {silent[0]}: {shown!r:.60}"
             )
 
     def matches(self, answer: str, references: Sequence[str]) -> float:

@@ -164,7 +164,7 @@ def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
 
 def _task(values: Tree, path: Path, *, group: str, limits: Limits | None) -> HarnessTask:
     shots = values.get("fewshot_config") or {}
-    unread = [(f"fewshot_config.{key}", "is not read", "leave it out") for key in shots if key not in _SHOT_KEYS]
+    unread = [(f"fewshot_config.{key}", "is not supported", "leave it out") for key in shots if key not in _SHOT_KEYS]
     refuse([*problems(values, _READ, runs_code=limits is not None), *unread], path)
     code = None if limits is None else TaskCode(path, limits)
     return HarnessTask(name=str(values["task"]), values=values, path=path, group=group, code=code)

@@ -18,7 +18,7 @@ _ROWS = "write the rows it makes into a JSON file, name that in dataset_kwargs.d
 _COLUMN = "write what it makes into a column of a JSON file, and name that column here"
 _METRICS = "leave it out, and name metrics in metric_list"
 _NO_CODE = "flantune runs no code of task files unless told to"
-TRUST = "with --trust-task-code these functions run, as a program of whoever wrote them: read them first"
+TRUST = "with --trust-task-code these functions are run, like any program by their author: read them first"
 """Hint on how to run functions, and its risk."""
 
 OF_CODE = {
@@ -31,8 +31,8 @@ OF_CODE = {
 REFUSED = {
     "class": ("a task written in Python", "write its prompts as templates of a task file"),
     "use_prompt": ("a prompt of promptsource", "write the template into doc_to_text and doc_to_target"),
-    "doc_to_image": ("images are not read", "name a task of text alone"),
-    "doc_to_audio": ("audio is not read", "name a task of text alone"),
+    "doc_to_image": ("images are not supported", "choose a task that has only text"),
+    "doc_to_audio": ("audio is not supported", "choose a task that has only text"),
 }
 """Unsupported keys that change questions or scores → what they are, what to do instead."""
 
@@ -101,7 +101,7 @@ def problems(
             yield key, "is missing", f"give {key}: {'a name' if key == 'task' else 'a column or a template'}"
     kind = values.get("output_type", "generate_until")
     if kind not in {"multiple_choice", "generate_until"}:
-        yield "output_type", f"{kind} is not read", "ask it as multiple_choice or generate_until"
+        yield "output_type", f"{kind} is not supported", "use multiple_choice or generate_until"
 
 
 def _of_code(key: str, value: object, *, runs_code: bool) -> Iterator[tuple[str, str, str]]:

@@ -152,7 +152,7 @@ class TaskCode:
         """The scores that ``process_results`` returns for a row and the model's answers."""
         found = self._ask("results", function, function=function.reference, row=row, results=answers)
         if not isinstance(found, dict):
-            raise self._error(function, f"makes {type(found).__name__}, where metrics have names")
+            raise self._error(function, f"returns {type(found).__name__}, expected a mapping from metrics to values")
         return found
 
     def metric(self, function: Function, gold: Json, answer: Json, options: Mapping[str, Any]) -> Json:
@@ -210,7 +210,7 @@ def _install(module: str) -> str:
         return "it is written for lm-evaluation-harness: install lm_eval into flantune's environment"
     if module == "datasets":
         return "in flantune's folder: pip install -e '.[hub]'"
-    return f"install what gives {module.split('.')[0]} into flantune's environment"
+    return f"install the package that has {module.split('.')[0]} into flantune's environment"
 
 
 def _text(row: Json) -> str:
@@ -285,7 +285,7 @@ class _Process:
             return self._failed(self._why_it_ended())
         found = self._answer(answer)
         if found is None:
-            return self._failed("what came back does not answer what was asked: it writes where answers are expected")
+            return self._failed("its output does not answer the request: it writes to the stream of answers")
         failed = found.get("failed")
         if failed and failed["kind"] == "memory":
             return self._failed(f"needs more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
@@ -387,4 +387,4 @@ def _time(value: object) -> Json:
     """Dates and times as text, since JSON has no type for them."""
     if hasattr(value, "isoformat"):
         return {"a time of Python": type(value).__name__, "text": value.isoformat()}
-    raise TypeError(f"a value of the type {type(value).__name__} cannot be handed to the functions of a task file")
+    raise TypeError(f"a value of the type {type(value).__name__} cannot be passed to the functions of a task file")

@@ -44,7 +44,7 @@ def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
         limits: ``memory_bytes`` and ``file_bytes``; absent: no limit.
 
     Returns:
-        What the operating system enforces: some of "memory", "network", "files", "programs" and "signals".
+        What the operating system enforces: some of "memory", "network", "files", "programs", "signals".
     """
     held = [name for name, build in (("memory", _limit), ("network", _without_network)) if build(limits)]
     version = _write_only_into(folder)

@@ -75,7 +75,7 @@ class Codec:
     def __post_init__(self) -> None:
         if self.chat is not None and (self.family == "encoder-decoder" or self.tokenization == "joint"):
             hint = 'set prompts.chat = false, or evaluation.tokenization = "separate" for a decoder-only model'
-            message = "a chat template needs a decoder-only model and targets tokenized apart"
+            message = "a chat template needs a decoder-only model and separately tokenized targets"
             raise ModelError(message, where="prompts.chat", hint=hint)
 
     @cached_property

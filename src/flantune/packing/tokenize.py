@@ -206,8 +206,8 @@ class TextTokenizer:
         strict = Tokenizer.from_str(json.dumps(_renamed(described, self._renamed)))
         wrong = [word for word, at in self.words.items() if strict.token_to_id(self._renamed[word]) != at]
         if wrong:
-            hint = f"leave the words {', '.join(map(repr, wrong[:3]))} out of the data, or use another tokenizer"
-            raise ModelError("the tokenizer cannot tell its control tokens from words", where="tokenizer", hint=hint)
+            hint = f"remove the words {', '.join(map(repr, wrong[:3]))} from the data, or use another tokenizer"
+            raise ModelError("the tokenizer cannot tell control tokens from text", where="tokenizer", hint=hint)
         return strict
 
     def _slowly(self, texts: Sequence[str], *, is_data: bool) -> list[list[int]]:

@@ -84,7 +84,7 @@ def _made(settings: PretrainingSettings, marks: Marks, modes: Modes, *, row_toke
         raise ConfigError(
             f'"{settings.objective}" is for {made.family} models, and this one is {marks.family}',
             where="pretraining.objective",
-            hint='choose "prefix", which both kinds of model learn by',
+            hint='choose "prefix", which is for both families',
         )
     check_sentinels(made, settings)
     row = made.row if isinstance(made, SpanCorruption | Prefix | Denoisers) else settings.input_tokens

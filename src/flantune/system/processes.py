@@ -243,8 +243,8 @@ def _take_device() -> None:
         return
     number, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
     if number >= there:
-        hint = f"start at most {there} processes a machine: torchrun --nproc-per-node {there}"
-        raise TrainingError(f"this machine has {there} GPUs and more processes", where="torchrun", hint=hint)
+        hint = f"start at most {there} processes per machine: torchrun --nproc-per-node {there}"
+        raise TrainingError(f"this machine has {there} GPUs, but more processes", where="torchrun", hint=hint)
     torch.cuda.set_device(number)
 
 

@@ -78,8 +78,8 @@ class AdamW8bit(Weightwise):
             wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in fresh.items()}
             if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != wanted:
                 raise ValueError(
-                    "its optimizer's state is not that of flantune's AdamW in 8 bits; before that had this name, "
-                    '"adamw8bit" was the one of bitsandbytes, which is "adamw8bit-bnb" now'
+                    "its optimizer's state is not that of flantune's AdamW in 8 bits; in earlier versions "
+                    '"adamw8bit" was the optimizer of bitsandbytes, which is now "adamw8bit-bnb"'
                 )
             self.state[weight] = {
                 name: tensor if name == "step" else tensor.to(weight.device) for name, tensor in state.items()

@@ -31,7 +31,7 @@ CURVES: tuple[tuple[str, str, Callable[[MetricsLine], float | None]], ...] = (
     ("Loss", "nats a target token", lambda line: line.loss),
     ("Gradient norm", "before clipping", lambda line: line.grad_norm),
     ("Speed", "tokens/s", lambda line: line.tokens_per_s),
-    ("Dev loss", "tasks trained on, nats a token", lambda line: line.measured.get("loss")),
+    ("Dev loss", "tasks trained on, nats per token", lambda line: line.measured.get("loss")),
     ("Dev accuracy", "tasks trained on", lambda line: line.measured.get("accuracy")),
 )
 """The curves to draw: title, unit, and how to read the value from a line of the log."""

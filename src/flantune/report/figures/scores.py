@@ -57,7 +57,7 @@ def _verdict(difference: Difference, sides: Sides, page: Page) -> Markup:
     marks.append(text(scale(difference.value), y - 18, signed(difference.value), tone, anchor="middle"))
     marks += _ends(difference, scale, y + 34)
     label = (
-        f"Difference of {sides.second} and {sides.first} {signed(difference.value)} points, interval "
+        f"Difference {sides.second} − {sides.first}: {signed(difference.value)} points, interval "
         f"{interval(difference.low, difference.high)}; to the left of zero is worse, to the right better."
     )
     return image(marks, width=width, height=96, label=label, variant=page.name)
@@ -196,7 +196,7 @@ def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
             if row.difference
         ],
         unit=f"{_minus(sides)}, points",
-        label=f"Difference of {sides.second} and {sides.first} on each task, in points.",
+        label=f"Difference {sides.second} − {sides.first} on each task, in points.",
     )
 
 
