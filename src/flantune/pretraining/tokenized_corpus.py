@@ -137,6 +137,12 @@ class TextAhead:
                 return found
         raise _too_short(1)
 
+    def document(self) -> list[int]:
+        """The rest of the current document with its EOS."""
+        rest = list(self._documents[self._document][self._at :])
+        self._turn()
+        return rest
+
     def _turn(self) -> None:
         self._document, self._at = self._document + 1, 0
 
