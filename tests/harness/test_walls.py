@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_an_error_is_never_longer_than_people_read(value):
 def test_other_processes_cannot_be_signaled(value, signal):
     with pytest.raises(TaskError, match="may not send signals"):
         value(f"import os\n\n\ndef f(doc):\n    {signal}\n")
+
+
+@POSIX
+def test_a_process_that_somebody_else_started_cannot_be_ended(value):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            with pytest.raises(TaskError, match="may not send signals"):
+                value(f"import os\n\n\ndef f(doc):\n    os.kill({other.pid}, 15)\n")
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 @POSIX

@@ -196,11 +196,22 @@ class _Guard:
             raise PermissionError(f"code of a task file may not fork more than {_MOST_FORKS} processes at a time")
 
     def _check_signal(self, event: str, process: int) -> None:
-        """Refuses signals to processes that this one did not start."""
+        """Refuses signals to processes outside this one's group, which only it and what it forks belong to."""
         is_group = event == "os.killpg" or process < 0
-        is_own = abs(process) in {0, os.getpgrp()} if is_group else process not in {1, self.parent}
+        is_own = abs(process) in {0, os.getpgrp()} if is_group else self._is_own(process)
         if not is_own:
             raise PermissionError(f"code of a task file may not send signals to process {process}")
+
+    def _is_own(self, process: int) -> bool:
+        """Whether a process is in this one's group, which what it forks inherits; true if there is no such process."""
+        if not hasattr(os, "getpgid"):
+            return process not in {1, self.parent}
+        try:
+            return os.getpgid(process) == os.getpgrp()
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
 
     def _writes(self, mode: object, flags: object) -> bool:
         is_written = isinstance(mode, str) and any(letter in mode for letter in "wax+")

@@ -53,7 +53,7 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraw:
-    """A draw in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
+    """A draw in a block: the parts of an ``EncodedDraw`` that can only be obtained by making it."""
 
     prompt: EncodedPrompt | None
     counts: Counts

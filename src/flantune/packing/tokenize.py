@@ -58,7 +58,7 @@ def bos_added(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
-    """The text of each control token: all that are special, named or not, and those asked for."""
+    """The text of each control token: all special ones, named or not, and the given ones."""
     found = {str(token): at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
     found |= {str(word): int(at) for word, at in named}

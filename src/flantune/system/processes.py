@@ -98,7 +98,7 @@ class Processes:
         return made[0] if made else work()
 
     def _await_hearing(self, key: str) -> None:
-        """Waits a little until the others know, since the shared store may end with this process."""
+        """Waits a little until the others have been informed, since the shared store may end with this process."""
         deadline = time.monotonic() + HEARING_S
         while self.store is not None and self.store.add(f"{key}/heard", 0) < self.count - 1:
             if time.monotonic() > deadline:
