@@ -164,7 +164,7 @@ def test_a_group_is_its_tasks_wherever_they_lie_below_it(folder):
     [
         ("process_docs: !function utils.clean", "flantune runs no code of task files"),
         ("doc_to_text: !function utils.text", "!function utils.text is Python code"),
-        ("output_type: loglikelihood_rolling", "loglikelihood_rolling is not read"),
+        ("output_type: loglikelihood_rolling", "loglikelihood_rolling is not supported"),
         ("fewshot_spilt: train", 'unknown key, did you mean "fewshot_split"?'),
         ("doc_to_text: '{{nothing}}'", "columns: passage, choices, label"),
         ("doc_to_text: '{{passage.__class__.__mro__}}'", "cannot be rendered"),
@@ -258,7 +258,7 @@ def test_drawn_answers_and_beams_are_said_not_to_be_done(folder):
     part = read(folder, text).exam
     assert part.writing.max_new_tokens == 7
     assert [note.split(";")[0] for note in part.notes] == [
-        "the file asks for drawn answers", "the file asks for 3 beams",
+        "the file sets sampling", "the file sets 3 beams",
     ]  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def test_exemplars_may_be_shown_in_other_fields(folder):
     ]
     assert [one.targets for one in next(part.prompts).exemplars] == ["apple", "apple"]
     assert next(part.prompts).inputs.startswith("Item 6")
-    assert "fewshot_config.delimiter: is not read" in refused(folder, CHOICE + "fewshot_config: {delimiter: x}\n")
+    assert "fewshot_config.delimiter: is not supported" in refused(folder, CHOICE + "fewshot_config: {delimiter: x}\n")
 
 
 def test_groups_may_hold_groups_and_tags(folder):
@@ -414,7 +414,7 @@ def test_a_filter_that_is_not_done_is_left_out_when_another_is_left():
     """The names under which the harness reports the others stay."""
     entries = [{"name": "vote", "filter": [{"function": "majority_vote"}]}, {"name": "plain", "filter": []}]
     (found,), notes = read_filters(entries, where="here")
-    assert found.name == "plain" and notes == ['the filter vote is left out: "majority_vote" is not done']
+    assert found.name == "plain" and notes == ['the filter vote is left out: "majority_vote" is not supported']
 
 
 def test_an_unknown_filter_is_refused():

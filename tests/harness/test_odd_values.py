@@ -84,7 +84,7 @@ def test_a_score_that_is_no_number_is_never_averaged(tmp_path, aggregation, item
     if aggregation == "nanmean" and item != item:
         assert score(notes, weights).tolist() == [0.5]
     else:
-        with pytest.raises(TaskError, match="where its mean needs numbers"):
+        with pytest.raises(TaskError, match="but the mean needs numbers"):
             score(notes, weights)
 
 
@@ -93,5 +93,5 @@ def test_a_metric_that_names_its_score_otherwise_is_no_zero(ask):
     metrics = "\n  - {metric: !function own.own, aggregation: mean, higher_is_better: true}"
     (one,) = ask(code, output_type="generate_until", metric_list=metrics)
     answer = Sample(task="t", split="test", row=0, template="harness", shots=0, inputs="", prediction="no")
-    with pytest.raises(TaskError, match="own: its function makes other instead"):
+    with pytest.raises(TaskError, match="own: its function returns other instead"):
         one.exam.grader.grade(answer)

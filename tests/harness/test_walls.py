@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -48,14 +49,14 @@ def test_a_function_that_forks_and_comes_back_twice_answers_once(value):
 ENDS = {
     "exit": ("import sys; sys.exit(3)", r"own\.f: SystemExit: 3 \(own\.py line 2\)"),
     "interrupt": ("raise KeyboardInterrupt", r"own\.f: KeyboardInterrupt \(own\.py line 2\)"),
-    "mute": ("raise type('E', (Exception,), {'__str__': lambda e: 1 / 0})()", "E: it cannot say what is wrong"),
+    "mute": ("raise type('E', (Exception,), {'__str__': lambda e: 1 / 0})()", "E: its message cannot be read"),
     "circle": ("e = ValueError('round'); e.__cause__ = e; raise e", "ValueError: round"),
     "half a character": ("return 'a\\ud83d'", r"half a character \('\\ud83d'\)"),
     "deep": (
         "import sys; sys.setrecursionlimit(10**6); a = []\n    for _ in range(20_000): a = [a]\n    return a",
-        "does not answer what was asked|RecursionError|SIGSEGV",
+        "does not answer the request|RecursionError|SIGSEGV",
     ),
-    "junk": ("import os; [os.write(n, b'7') for n in range(3, 6) if n in _open()]; return 1", "does not answer what"),
+    "junk": ("import os; [os.write(n, b'7') for n in range(3, 6) if n in _open()]; return 1", "answer the request"),
     "orphan": ("import os, time; os.fork() or time.sleep(1000); os._exit(4)", "ended with the exit code 4"),
     "closed": ("import os, time; os.closerange(3, 99); time.sleep(1000)", "closed the pipe of its answers"),
     "nameless signal": ("import os; os.kill(os.getpid(), 40)", "ended by the signal 40"),
@@ -82,6 +83,17 @@ def test_an_error_is_never_longer_than_people_read(value):
 def test_other_processes_cannot_be_signaled(value, signal):
     with pytest.raises(TaskError, match="may not send signals"):
         value(f"import os\n\n\ndef f(doc):\n    {signal}\n")
+
+
+@POSIX
+def test_a_process_that_somebody_else_started_cannot_be_ended(value):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            with pytest.raises(TaskError, match="may not send signals"):
+                value(f"import os\n\n\ndef f(doc):\n    os.kill({other.pid}, 15)\n")
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 @POSIX

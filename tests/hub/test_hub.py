@@ -183,7 +183,7 @@ def test_sharded_weights_come_whole_even_where_one_breaks_off(
 
 FAULTS = {
     "gated": ("it is gated", "accept them at https://huggingface.co/{kind}me/gated, then log in with `hf auth login`"),
-    "missing": ("the hub has none of this name, or it is private", "check the name at https://huggingface.co/{kind}me"),
+    "missing": ("the hub has no such name, or it is private", "check the name at https://huggingface.co/{kind}me"),
     "pinned": (f"it has no revision {ZEROS}", "the commits it has are listed at https://huggingface.co/{kind}me/pin"),
     "busy": ("429, too many requests", "wait some minutes and repeat the command"),
     "down": ("the hub is out of order (503)", "repeat the command later"),

@@ -90,7 +90,7 @@ def test_chat_models_are_asked_in_their_template(models, prompts, tmp_path, monk
 
 
 CHATS = {
-    "asks in another way than it writes": "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}<hm/>"
+    "writes something else before a reply": "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}<hm/>"
     "{% endif %}{{ m.content + eos_token }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}",
     "writes no token that ends a reply": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
     "writes today's date": "{{ strftime_now('%x') }}{% for m in messages %}{{ m.content + eos_token }}{% endfor %}",

@@ -141,7 +141,7 @@ def test_stale_blocks_whose_fingerprints_agree_are_refused(stream, tmp_path):
     draws = stream.draws(0, SIZE)
     first = replace(draws[0], prompt=replace(draws[0].prompt, inputs=draws[0].prompt.inputs[::-1].copy()))
     write_block(block_path(tmp_path, 0), block_bytes(0, [first, *draws[1:]], identity=IDENTITY))
-    with pytest.raises(PackingError, match="draw 0 is made differently now"):
+    with pytest.raises(PackingError, match="draw 0 is different now"):
         PreparedStream(stream, tmp_path, identity=IDENTITY).draws(5, 1)
 
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 from tests.pretraining.test_spans import settings, with_sentinels
-from tests.pretraining.test_text_stream import Numbers
+from tests.pretraining.test_text_stream import Numbers, OneWord
 
-from flantune.errors import ConfigError
+from flantune.errors import ConfigError, PackingError
 from flantune.packing.tokenize import text_tokenizer
 from flantune.pretraining.choose import check_objective, choose_objective
 from flantune.pretraining.denoisers import EXTREME, REGULAR, SEQUENTIAL
@@ -21,7 +21,7 @@ DRAWS = 6_000
 class Document:
     """Ten words of a document that goes on."""
 
-    def words_of_one(self, longest):
+    def words_of_one(self, longest, *, least):
         return list(range(100, 100 + min(10, longest))), False
 
 
@@ -62,6 +62,13 @@ def test_a_prefix_is_of_one_document_and_ends_where_it_ends(family):
         assert eos not in read[:-1]
         ended += read[-1] == eos
     assert 0 < ended < 60
+
+
+def test_documents_of_one_token_have_no_prefix_and_are_refused():
+    made = with_sentinels()
+    prefix = Prefix(tokens=8, marks=marks_of(made, "decoder-only"))
+    with pytest.raises(PackingError, match="fewer than 2 tokens"):
+        TextStream(OneWord(), made, prefix, row_tokens=32).draws(0, 1)
 
 
 def kinds(objective, count=3_000, **changes):

@@ -19,7 +19,7 @@ from flantune.packing.encoded import id_array
 from flantune.packing.packs import EncodedPrompt
 from flantune.pretraining.objectives import Causal, Chances
 from flantune.pretraining.text_stream import TextStream
-from flantune.pretraining.tokenized_corpus import PLACE_BITS
+from flantune.pretraining.tokenized_corpus import PLACE_BITS, TextAhead, TokenizedCorpus
 from flantune.settings.config import PackingSettings
 
 
@@ -41,6 +41,14 @@ class Empty(Numbers):
 
     def __getitem__(self, number: int) -> str:
         return ""
+
+
+@dataclass(frozen=True)
+class OneWord(Numbers):
+    """A text whose documents have one token each."""
+
+    def __getitem__(self, number: int) -> str:
+        return "quick"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,13 @@ def test_draws_that_keep_documents_apart_are_pieces_of_one():
 def test_documents_apart_of_which_nothing_is_left_are_said_to_be_empty():
     with pytest.raises(PackingError, match="have no token"):
         stream(Causal(lengths=(7,), documents_apart=True), corpus=Empty()).draws(0, 1)
+
+
+def test_the_rest_of_a_document_ends_with_it():
+    documents = TokenizedCorpus(Numbers(), tokenizer(), "decoder-only")
+    ahead = TextAhead(documents, 3 << PLACE_BITS)
+    assert ahead.ids(2) + ahead.document() == [*documents[3]]
+    assert ahead.place == 4 << PLACE_BITS
 
 
 @given(

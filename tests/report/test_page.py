@@ -209,7 +209,7 @@ def test_fold_that_is_not_tuned_yet(make_run):
         (folder / "folds" / "natural-language-inference" / name).unlink()
     text = words(render_run(read_run(folder)))
     assert "Nothing was logged" in text
-    assert "mixture.json is not there yet" in text
+    assert "mixture.json does not exist yet" in text
 
 
 def test_one_number_of_exemplars_needs_no_column(make_run, html):

@@ -147,7 +147,7 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_goes_on(tmp_path, heard):
     notes: list[str] = []
     tell(tmp_path, "wandb", after=0, steps=STEPS, notes=notes)
     assert [entry for entry in heard if isinstance(entry, int)] == [1]
-    assert notes == [f"wandb gets nothing more: no answer; {tmp_path / 'metrics.jsonl'} has everything"]
+    assert notes == [f"wandb receives nothing more: no answer; {tmp_path / 'metrics.jsonl'} has everything"]
 
 
 def test_one_that_cannot_be_opened_is_left_out_too(tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_one_that_cannot_be_opened_is_left_out_too(tmp_path, monkeypatch):
     monkeypatch.setattr("flantune.tracking.follow.open_tracker", refuse)
     notes: list[str] = []
     tell(tmp_path, "wandb", after=0, steps=[1], notes=notes)
-    assert notes == ["wandb gets nothing: no network"]
+    assert notes == ["wandb receives nothing: no network"]
 
 
 def test_what_is_not_installed_is_said_before_anything_runs(monkeypatch):

@@ -132,7 +132,7 @@ def test_two_damaged_ones_in_a_row(tmp_path, straight):
     resumed = make_lm("llama")
     tune_small(tmp_path, resumed, chosen, note=told.note)
     assert len(told) == 2
-    assert "step 6 is damaged: state.json is missing. Going on from step 2 (steps to take again: 4)" in told[0]
+    assert "step 6 is damaged: state.json is missing. Resuming from step 2 (steps to repeat: 4)" in told[0]
     assert "step 4 is damaged: model.safetensors has" in told[1]
     assert weights_digest(resumed) == straight[0]
 
@@ -144,7 +144,7 @@ def test_with_none_left_it_is_an_error_and_nothing_is_touched(tmp_path, before):
         damage(folder / f"checkpoints/step-0000000{step}/optimizer.safetensors")
     lm = make_lm("llama", seed=5)
     digest, lines = weights_digest(lm), timeless_lines(folder)
-    with pytest.raises(TrainingError, match="no checkpoint is whole: step 6: optimizer") as caught:
+    with pytest.raises(TrainingError, match="no checkpoint is intact: step 6: optimizer") as caught:
         tune_small(folder, lm, CHOSEN)
     assert "step 4: optimizer.safetensors is missing" in str(caught.value)
     assert "hint: restore a copy of one, or delete the folder to start again" in str(caught.value)
@@ -158,7 +158,7 @@ def test_a_finished_run_whose_last_checkpoint_is_damaged_takes_the_last_steps_ag
     flip_a_bit(tmp_path / "checkpoints/step-00000009/model.safetensors")
     again, told = make_lm("llama", seed=3), Told()
     tune_small(tmp_path, again, CHOSEN, note=told.note)
-    assert "Going on from step 8 (steps to take again: 1)" in told[0]
+    assert "Resuming from step 8 (steps to repeat: 1)" in told[0]
     assert weights_digest(again) == straight[0]
     assert timeless_lines(tmp_path) == straight[1]
 
@@ -204,4 +204,4 @@ def test_a_damaged_part_sets_all_processes_back_together(tmp_path, shared, victi
         for file in (tmp_path / f"checkpoints/step-0000000{step}").glob("shard-00002*"):
             lose(file)
     for outcome in outcomes(2, tune_as_one_of, tmp_path, "llama", SHARDED):
-        assert "no checkpoint is whole: step 4: shard-00002" in outcome[1]
+        assert "no checkpoint is intact: step 4: shard-00002" in outcome[1]

@@ -46,7 +46,7 @@ def test_a_head_of_its_own_and_a_head_that_is_the_embedding():
     ("pattern", "hint"), [("embedding", 'did you mean "embeddings"'), ("encoder", "called"), ("layers.2-9", "called")]
 )
 def test_a_pattern_that_means_nothing_is_an_error(pattern, hint):
-    with pytest.raises(FreezeError, match=f'"{pattern}" means no weight of this model') as caught:
+    with pytest.raises(FreezeError, match=f'"{pattern}" matches no weight of this model') as caught:
         frozen("llama", pattern)
     assert hint in caught.value.hint or "did you mean" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""The findings as a filter: rows to leave out of training, rows to leave out of a clean score."""
+"""The findings as a filter: rows to leave out of training, and of scores on clean rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flantune.tasks.lazy_examples import Int64, LazyExamples, reply_counts
 from flantune.types import Example, SplitRole
 
 Rows = Annotated[frozenset[int], PlainSerializer(sorted, return_type=list[int])]
-"""Numbers of rows; in order where they are written."""
+"""Numbers of rows; sorted when written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class CleanFold:
     Attributes:
         held_out: The fold's clusters.
         train: Training task → rows to leave out of training.
-        test: Measured task → rows to leave out of a clean score.
+        test: Measured task → rows to leave out of its score on clean rows.
     """
 
     held_out: tuple[str, ...]
@@ -71,7 +71,7 @@ def read_clean(path: Path) -> tuple[CleanFold, ...]:
 
 
 def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str = "") -> CleanFold:
-    """The filter of the fold that holds these clusters out.
+    """The filter of the fold that holds out these clusters.
 
     Raises:
         ConfigError: There is none: the file was written for other folds.
@@ -89,7 +89,7 @@ def fold_of(folds: Iterable[CleanFold], clusters: Collection[str], *, where: str
 
 
 def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[int]]) -> list[PreparedTask]:
-    """Prepared tasks whose train splits lack some rows; a task with nothing left loses its train split.
+    """The tasks without some rows of their train splits; if none is left, without the train split.
 
     Args:
         prepared: The tasks.
@@ -99,7 +99,7 @@ def leave_out(prepared: Iterable[PreparedTask], rows: Mapping[str, Collection[in
 
 
 class KeptExamples(LazyExamples):
-    """A store without some of its examples: pickles, reads lazily, and costs eight bytes an example kept."""
+    """A store without some of its examples: can be pickled, reads lazily, and takes eight bytes per kept example."""
 
     __slots__ = ("_kept", "_store")
 
@@ -110,15 +110,15 @@ class KeptExamples(LazyExamples):
         return len(self._kept)
 
     def read(self, number: int) -> Example:
-        """The example of this number among those kept."""
+        """The kept example with this number."""
         return self._store[int(self._kept[number])]
 
     def view(self, numbers: range) -> Sequence[Example]:
-        """A view that leaves out more examples."""
+        """A view of some of the kept examples."""
         return KeptExamples(self._store, self._kept[np.asarray(numbers, dtype=np.int64)])
 
     def reply_counts(self, start: int, stop: int) -> Int64:
-        """Those of the examples kept."""
+        """The numbers of replies in the kept examples from ``start`` to ``stop``."""
         kept = self._kept[start:stop]
         if not len(kept):
             return kept
@@ -129,7 +129,7 @@ class KeptExamples(LazyExamples):
         return KeptExamples, (self._store, self._kept)
 
     def __repr__(self) -> str:
-        # Says which examples are left, so that the fingerprint of a run that rests on it does, too.
+        # Complete, since it is part of a run's fingerprint.
         left_out = np.setdiff1d(np.arange(len(self._store)), self._kept)
         return f"KeptExamples({self._store!r}, without={left_out.tolist()})"
 
@@ -148,12 +148,12 @@ def _without(prepared: PreparedTask, rows: Collection[int]) -> PreparedTask:
 
 
 def only_rows(prepared: PreparedTask, numbers: Sequence[int] | np.ndarray[Any, Any]) -> PreparedTask:
-    """The task with these of its training examples alone, by number, ascending."""
+    """The task with only some of its training examples, given by number in ascending order."""
     kept = KeptExamples(prepared.stores["train"], numbers)
     return replace(prepared, stores={**prepared.stores, "train": kept})
 
 
 def _number_of(store: Sequence[Example], row: int) -> int | None:
-    """The place of a raw row in a store, whose rows are in order."""
+    """The index of a raw row in a store, whose rows are sorted; None if it is not there."""
     number = bisect_left(store, row, key=attrgetter("row"))
     return number if number < len(store) and store[number].row == row else None

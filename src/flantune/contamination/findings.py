@@ -1,4 +1,4 @@
-"""What a comparison found, as frozen values that become JSON."""
+"""The findings of a comparison, as immutable values that become JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Settings:
     """What counts as an overlap.
 
     Attributes:
-        ngram: Words of a gram.
-        min_ngram: Texts shorter than ``ngram`` words are compared whole, down to this many words. Paper: GPT-3, C.
-        max_documents: A gram in more distinct training texts is too common to count; None: none is. Paper: GPT-3, C.
-        jaccard: Shared shingles over all shingles from which two rows are near duplicates.
-        shingle: Words of a shingle.
-        seed: Chooses the MinHash functions.
-        examples: Overlaps shown for each measured task.
+        ngram: Number of words of an n-gram.
+        min_ngram: Texts of fewer than ``ngram`` words are compared whole, from this many words on. Paper: GPT-3, C.
+        max_documents: An n-gram in more distinct training texts is too common; None: no limit. Paper: GPT-3, C.
+        jaccard: Smallest Jaccard index of the shingles of near-duplicate rows.
+        shingle: Number of words of a shingle.
+        seed: Seed of the MinHash functions.
+        examples: Number of overlaps shown for each measured task.
     """
 
     ngram: int = 13
@@ -34,16 +34,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownOverlap:
-    """One overlap to look at.
+    """One overlap, shown as an example.
 
     Attributes:
         row: Raw row of the measured task's test split.
-        field: The field it lies in; "(answer)" for a reference, "(row)" for a row of short fields taken whole.
+        field: Its field in that row; "(answer)" for a reference, "(row)" for a row compared as a whole.
         train_task: The training task.
         train_row: Raw row of its train split.
-        train_field: The field it lies in there.
-        span: The longest run of words they share; for a near duplicate, the training row's first words.
-        words: How many words the shared run has; 0 for a near duplicate.
+        train_field: Its field in the training row.
+        span: The longest shared run of words, cut in the middle if very long; for a near duplicate, the training row.
+        words: Number of words of the shared run; 0 for a near duplicate.
         jaccard: For a near duplicate, the Jaccard index; None for an overlapping n-gram.
     """
 
@@ -59,7 +59,7 @@ class ShownOverlap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOverlap:
-    """How much of a measured task one training task touches: rows with a shared n-gram, rows with a near duplicate."""
+    """How many rows of a measured task share an n-gram with a training task, or have a near duplicate in it."""
 
     task: str
     overlapping: int
@@ -68,17 +68,17 @@ class TrainingOverlap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFinding:
-    """What was found of one measured task.
+    """The findings on one measured task.
 
     Attributes:
-        rows: Rows of its test split.
-        too_short: Rows with too few words to judge.
-        overlapping: Rows that share an n-gram with training.
-        duplicates: Rows with a near duplicate in training.
-        common_only: Rows that share nothing but n-grams that are too common; not counted as overlapping.
-        dirty: Raw numbers of the rows that overlap or have a duplicate.
-        fields: Field → rows whose overlap lies there. A context may overlap while no question does.
-        training: The training tasks involved, those that touch most rows first.
+        rows: Number of rows of its test split.
+        too_short: Rows with too few words to compare.
+        overlapping: Rows that share an n-gram with training rows.
+        duplicates: Rows with a near duplicate among training rows.
+        common_only: Rows that only share n-grams that are too common; not counted as overlapping.
+        dirty: Raw numbers of the rows that overlap or have a near duplicate.
+        fields: Field → rows with an overlap in it. A context may overlap although its question does not.
+        training: The training tasks involved, by the number of rows affected.
         examples: A few overlaps.
     """
 
@@ -101,7 +101,7 @@ class TaskFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFinding:
-    """A training task: its rows, and the raw numbers of those that touch something measured."""
+    """A training task: its number of rows, and the raw numbers of those that overlap with measured rows."""
 
     task: str
     rows: int
@@ -110,13 +110,13 @@ class TrainFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldFinding:
-    """One fold's training tasks against its unseen tasks.
+    """The findings on one fold: its training tasks against its unseen tasks.
 
     Attributes:
-        held_out: The clusters held out.
-        tasks: The measured tasks, by name.
-        train: The training tasks, by name.
-        common_grams: n-grams ignored because too many training texts contain them.
+        held_out: The held-out clusters.
+        tasks: The measured tasks, sorted by name.
+        train: The training tasks, sorted by name.
+        common_grams: Number of n-grams ignored because too many training texts contain them.
     """
 
     held_out: tuple[str, ...]
@@ -132,7 +132,7 @@ class FoldFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contamination:
-    """The whole report of a run file."""
+    """The complete findings for a run file."""
 
     name: str
     settings: Settings
@@ -144,7 +144,7 @@ class Contamination:
         return any(fold.has_overlap for fold in self.folds)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON-able values; row numbers are in the filter file, here are their counts."""
+        """The report as JSON values, with counts of dirty rows; their numbers are in the filter file."""
         return {
             "schema": SCHEMA,
             "name": self.name,

@@ -1,4 +1,4 @@
-"""MinHash signatures in bands: rows that share most of their shingles land in a common bucket, nearly always.
+"""MinHash signatures in bands: rows that share most of their shingles nearly always have a bucket in common.
 
 Paper: Broder, "On the resemblance and containment of documents" (1997).
 """
@@ -22,18 +22,18 @@ _CHUNK_SHINGLES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How signatures are cut: two rows meet when all values of any band agree.
+    """The division of signatures into bands: two rows have a common bucket if all values of a band are equal.
 
     Attributes:
-        count: Bands a row.
-        width: Values a band.
+        count: Bands per row.
+        width: Values per band.
     """
 
     count: int
     width: int
 
     def recall(self, jaccard: float) -> float:
-        """The probability that two rows of this similarity meet.
+        """The probability that two rows with this Jaccard index have a common bucket.
 
         >>> round(Bands(24, 4).recall(0.8), 6), round(Bands(24, 4).recall(0.3), 2)
         (0.999997, 0.18)
@@ -42,7 +42,7 @@ class Bands:
 
 
 def choose_bands(jaccard: float) -> Bands:
-    """The widest bands, hence the fewest needless comparisons, that still find 999 of 1,000 pairs at the threshold.
+    """The widest bands that still find 999 of 1,000 pairs at the threshold: wider ones need fewer comparisons.
 
     >>> choose_bands(0.8), choose_bands(0.5)
     (Bands(count=19, width=5), Bands(count=48, width=2))
@@ -55,13 +55,13 @@ def choose_bands(jaccard: float) -> Bands:
 
 
 def band_keys(shingles: UInt64, firsts: Int64, *, bands: Bands, seed: int) -> NDArray[np.uint64]:
-    """The buckets of rows: [rows, bands], a hash of the band's number and its MinHash values.
+    """The bucket of each row and band, [rows, bands]: a hash of the band's number and its MinHash values.
 
     Args:
-        shingles: Hashes of the rows' shingles, shape [shingles]; repeated ones do no harm.
+        shingles: Hashes of the rows' shingles, shape [shingles]; may contain duplicates.
         firsts: Where each row's shingles start, and the end, shape [rows + 1]; no row may be empty.
-        bands: How many values and how they are grouped.
-        seed: Chooses the hash functions.
+        bands: The division into bands.
+        seed: Seed of the hash functions.
     """
     keys = np.empty((len(firsts) - 1, bands.count), dtype=np.uint64)
     base = stream_key(seed, "minhash")
@@ -77,7 +77,7 @@ def band_keys(shingles: UInt64, firsts: Int64, *, bands: Bands, seed: int) -> ND
 
 
 def _hash(shingles: UInt64, base: int, number: int) -> UInt64:
-    # The shingle hashes are random already; another constant and one scramble make another function of them.
+    # Shingle hashes are random already, so combining them with a constant and scrambling gives a new hash function.
     return scramble_array(shingles ^ mix64_array(base, number))
 
 

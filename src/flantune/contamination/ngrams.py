@@ -1,4 +1,4 @@
-"""The n-grams of what is measured, as one sorted array of hashes that knows where each gram occurs."""
+"""The index of n-grams in measured rows: a sorted array of hashes, with the places of each n-gram."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GramIndex:
-    """Every gram of the measured rows. An *occurrence* is one place of a gram; occurrences are sorted by gram.
+    """The n-grams of the measured rows. An *occurrence* is one place of an n-gram; occurrences are sorted by n-gram.
 
     Attributes:
         corpus: The measured rows.
-        hashes: Hash of each distinct gram, sorted, shape [grams].
-        firsts: Number of each gram's first occurrence, and the end: shape [grams + 1].
+        hashes: Hash of each distinct n-gram, sorted, shape [grams].
+        firsts: Number of each n-gram's first occurrence, and the end: shape [grams + 1].
         units: Unit of each occurrence, shape [occurrences].
-        offsets: Its first word within the unit, shape [occurrences].
+        offsets: Index of each occurrence's first word in its unit, shape [occurrences].
         unit_rows: Row of each unit in the corpus, shape [units].
-        unit_fields: Number of its text in the row, shape [units].
-        unit_lengths: Words of a gram of the unit, shape [units].
-        lengths: The gram lengths that occur.
-        filter: Tells quickly what is not a gram of the index.
-        hash_mask: Bits of a hash that count; fewer than 64 only to test that results do not rest on hashes.
+        unit_fields: Number of each unit's text in its row, shape [units].
+        unit_lengths: Number of words of the unit's n-grams, shape [units].
+        lengths: All lengths of n-grams, in words.
+        filter: Quickly excludes most hashes that are not in the index.
+        hash_mask: The bits of a hash that are compared; fewer than 64 only for testing that findings do not depend on
+            hashes.
     """
 
     corpus: ComparedRows
@@ -49,7 +50,7 @@ class GramIndex:
     hash_mask: int
 
     def find(self, hashes: UInt64) -> tuple[Int64, Int64]:
-        """Which of these hashes are grams: their places in ``hashes`` and the numbers of the grams."""
+        """The hashes that are in the index: their positions in ``hashes``, and the numbers of their n-grams."""
         masked = hashes & np.uint64(self.hash_mask)
         places = np.flatnonzero(self.filter.may_hold(masked))
         wanted = masked[places]
@@ -59,12 +60,12 @@ class GramIndex:
         return places[is_found], grams[is_found]
 
     def grams_of(self, occurrences: Int64) -> Int64:
-        """The gram of each occurrence."""
+        """The n-gram of each occurrence."""
         return np.searchsorted(self.firsts, occurrences, side="right") - 1
 
 
 class GramCollector:
-    """Takes the units of measured rows, block by block, and makes the index."""
+    """Collects units of measured rows, block by block, into an index."""
 
     def __init__(self, corpus: ComparedRows, *, ngram: int, min_ngram: int, hash_bits: int = 64) -> None:
         self._corpus, self._ngram, self._min = corpus, ngram, min_ngram
@@ -76,7 +77,7 @@ class GramCollector:
         self._unit_count = 0
 
     def add(self, units: Units) -> None:
-        """Takes every gram of n words; a short unit, if it may be one, is one gram as a whole."""
+        """Adds all n-grams of units; a unit with fewer words, if such are compared, is one n-gram as a whole."""
         kept = np.flatnonzero(units.sizes >= np.where(units.may_be_short, self._min, self._ngram))
         sizes = units.sizes[kept]
         lengths = np.minimum(sizes, self._ngram)
@@ -91,13 +92,13 @@ class GramCollector:
         self._unit_count += len(kept)
 
     def index(self) -> GramIndex:
-        """The index of all that was taken; the collector is empty afterwards."""
+        """The index of all added units; empties the collector."""
         hashes, units, offsets = (
             _join(self._hashes, np.uint64),
             _join(self._units, np.int32),
             _join(self._offsets, np.int32),
         )
-        # Grams of one length come in order of unit and offset; a stable sort keeps that order among occurrences of one.
+        # N-grams of one length were added in order of unit and offset; a stable sort keeps that order.
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         is_first = np.ones(len(hashes), dtype=np.bool_)
@@ -120,7 +121,7 @@ class GramCollector:
 
 
 class UnitWords:
-    """The words of the units of an index, read again from their rows when a hash is to be verified."""
+    """The words of an index's units, read from their rows again to verify matching hashes."""
 
     def __init__(self, index: GramIndex) -> None:
         self._index = index
@@ -131,7 +132,7 @@ class UnitWords:
         return self._read(unit)
 
     def at(self, occurrence: int, length: int) -> list[str]:
-        """The words of an occurrence of a gram, or as many as are asked for from there on."""
+        """``length`` words of a unit, from an occurrence on."""
         offset = int(self._index.offsets[occurrence])
         return self.of(int(self._index.units[occurrence]))[offset : offset + length]
 

@@ -20,7 +20,7 @@ def contamination_table(report: Contamination) -> Group:
 
 
 def summary_line(report: Contamination) -> str:
-    """One sentence that sums up the findings."""
+    """The findings in one sentence."""
     tasks = [task for fold in report.folds for task in fold.tasks]
     dirty = [task for task in tasks if task.dirty]
     if not dirty:
@@ -39,7 +39,7 @@ def _fold(fold: FoldFinding) -> Iterator[RenderableType]:
     rows = sum(one.rows for one in fold.train)
     title = f"held out: {', '.join(fold.held_out)} — against {rows:,} training rows of {len(fold.train)} tasks"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    # On a narrow terminal names go on in the next line; cut ones would name nothing.
+    # On narrow terminals names are wrapped, not cut.
     longest = max((len(task.task) for task in fold.tasks), default=0)
     table.add_column("measured task", overflow="fold", min_width=min(longest, _WIDEST_NAME))
     for name in ("rows", "dirty", "share", "n-gram", "near duplicate", "too short"):
@@ -63,12 +63,12 @@ def _cells(task: TaskFinding) -> Iterator[str]:
 
 
 def _where(task: TaskFinding) -> str:
-    """In which fields a task's overlaps lie, and with which training tasks."""
+    """The fields with a task's overlaps, and the training tasks involved with the number of test rows affected."""
     fields = ", ".join(f"{name} {count:,}" for name, count in task.fields.items())
     named = [f"{one.task} {max(one.overlapping, one.duplicates):,}" for one in task.training[:_TASKS_NAMED]]
     more = len(task.training) - len(named)
     training = ", ".join(named + ([f"{more} more"] if more else []))
-    return f"{task.task}: in {fields or 'no one field'}; training rows touched: {training or 'none'}"
+    return f"{task.task}: in {fields or 'no single field'}; test rows by training task: {training or 'none'}"
 
 
 def _example(task: str, shown: ShownOverlap) -> str:

@@ -1,4 +1,4 @@
-"""From row numbers to findings: how many rows of each task, in which fields, because of which training tasks."""
+"""Turns matches into findings: how many rows of each task overlap, in which fields, with which training tasks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from flantune.contamination.row_links import Links
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundOverlaps:
-    """Everything the passes found, by the corpora's row numbers.
+    """All results of the passes over the rows, by corpus row number.
 
     Attributes:
         measured: The measured rows.
         train: The training rows.
-        matches: What was found of n-grams.
+        matches: The matching n-grams.
         links: Measured units with the training documents they overlap with.
         link_rows: Measured row of each link, sorted.
-        link_fields: Number of the text in the row, of each link.
+        link_fields: Number of the text in that row, for each link.
         document_tasks: Sorted pairs (document, training task), shape [pairs, 2].
         duplicates: (measured row, training task) → a near duplicate.
-        train_rows: Training rows that touch something measured, sorted.
-        too_short: Measured rows with too few words to judge, sorted.
-        common_only: Measured rows that share nothing but grams that are too common, sorted.
+        train_rows: Training rows that overlap with measured rows, sorted.
+        too_short: Measured rows with too few words to compare, sorted.
+        common_only: Measured rows that only share n-grams that are too common, sorted.
     """
 
     measured: ComparedRows
@@ -52,7 +52,7 @@ class FoundOverlaps:
 def make_found(
     *, measured: ComparedRows, train: ComparedRows, matches: Matches, links: Links, duplicates: DuplicateScanner
 ) -> FoundOverlaps:
-    """Joins the results of the passes."""
+    """Combines the results of the passes."""
     index = matches.index
     order = np.argsort(index.unit_rows[links.units], kind="stable")
     links = Links(
@@ -78,7 +78,7 @@ def make_found(
 
 
 def task_finding(found: FoundOverlaps, task: int, *, examples: int) -> TaskFinding:
-    """What was found of one measured task."""
+    """The findings on one measured task."""
     first, stop = found.measured.firsts[[task, task + 1]].tolist()
     links = slice(*found.link_rows.searchsorted([first, stop]).tolist())
     doubles = {key: one for key, one in found.duplicates.items() if first <= key[0] < stop}
@@ -101,7 +101,7 @@ def task_finding(found: FoundOverlaps, task: int, *, examples: int) -> TaskFindi
 
 
 def train_findings(found: FoundOverlaps) -> tuple[TrainFinding, ...]:
-    """Each training task with those of its rows that touch something measured."""
+    """Each training task with its rows that overlap with measured rows."""
     firsts = found.train.firsts
     borders = found.train_rows.searchsorted(firsts).tolist()
     return tuple(
@@ -124,7 +124,7 @@ def _fields(found: FoundOverlaps, task: int, links: slice) -> dict[str, int]:
 
 
 def _training(found: FoundOverlaps, links: slice, doubles: Counter[int]) -> tuple[TrainingOverlap, ...]:
-    """Rows that each training task touches."""
+    """The number of measured rows affected by each training task."""
     documents, tasks = found.document_tasks[:, 0], found.document_tasks[:, 1]
     wanted = found.links.documents[links]
     starts = np.searchsorted(documents, wanted)
@@ -137,7 +137,7 @@ def _training(found: FoundOverlaps, links: slice, doubles: Counter[int]) -> tupl
 
 
 def _show_row(found: FoundOverlaps, row: int) -> ShownOverlap:
-    """The overlap of a row with the first training row that it shares anything with."""
+    """A row's overlap with the first training row that shares an n-gram with it."""
     links = np.arange(*found.link_rows.searchsorted([row, row + 1]))
     matches, documents = found.matches, found.links.documents
     sighting = int(np.flatnonzero(np.isin(matches.row_documents, documents[links]))[0])

@@ -1,4 +1,4 @@
-"""The record of a tuned model's training data, in its own folder, so that nobody measures it on that data by mistake.
+"""The record of a tuned model's training data in the model's folder, so that measuring on it by mistake is detected.
 
 ``flantune.json`` names the tasks, clusters, families and datasets of the mixture; ``training_rows.npz`` is an index of
 their training rows: hashes of 13-word sequences, or the smallest million of them if there are more. A measured row is
@@ -245,7 +245,7 @@ def make_index(
     for block in corpus.blocks(on_rows):
         found = _grams(block)[0]
         waiting.append(found[found <= np.uint64(limit)])
-        # Adding every block's few to a million would sort the million once per block.
+        # Merging after every block would sort the whole index once per block.
         if sum(map(len, waiting)) > max_grams:
             hashes, limit = smallest([hashes, *waiting], max_grams, limit)
             waiting = []
@@ -313,7 +313,7 @@ def read_record(folder: Path) -> TrainingRecord | None:
     hint = "tune the model again, or delete the file and keep track yourself of what it has seen"
     record = read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
     if record.sha256 and record.sha256 != record.content_sha256:
-        raise SourceError("was changed after it was written: it does not fit its hash", where=str(path), hint=hint)
+        raise SourceError("was changed after it was written: its hash is wrong", where=str(path), hint=hint)
     index = folder / INDEX_FILE
     if record.index.sha256 and (not index.is_file() or file_sha256(index) != record.index.sha256):
         what = "is not the one that the record was written with" if index.is_file() else "is missing"

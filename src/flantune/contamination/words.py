@@ -112,7 +112,7 @@ def read_words(texts: Sequence[str]) -> Words:
     """
     spelled = [normalize(text) for text in texts]
     lengths = np.fromiter(map(len, spelled), dtype=np.int64, count=len(spelled))
-    bounds = ranges(lengths + 1)  # one space behind each text
+    bounds = ranges(lengths + 1)  # one space after each text
     joined = " ".join(chain(spelled, [""]))
     characters = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     kinds = _kinds(characters)

@@ -1,1 +1,1 @@
-"""The embedded demo: a micro-world made by code, whose tasks and tiny models show the whole line offline."""
+"""The included demo: a generated micro-world, with tasks and tiny models, that shows the whole pipeline offline."""

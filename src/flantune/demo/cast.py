@@ -1,4 +1,4 @@
-"""Who and what appears in which split, so that test rows ask about what no training row told."""
+"""Divides people and facts among the splits, so that test rows ask about what no training row mentions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAIRS = [range(start, len(PEOPLE) // 2, 15) for start in range(15)]
 
 
 def _people(pairs: Sequence[range]) -> tuple[str, ...]:
-    """The women and men of some fifteenths of everybody."""
+    """The women and men in some of the fifteen parts of all people."""
     return tuple(PEOPLE[2 * k + sex] for part in pairs for k in part for sex in (0, 1))
 
 
@@ -37,13 +37,13 @@ def _of(catalog: Sequence[T], places: Sequence[int]) -> list[T]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """One row's source of everything random.
+    """The source of everything random in one row.
 
     Attributes:
         rng: Its random numbers.
-        role: The split the row is for.
-        number: The row's number in the split: what must be balanced cycles with it.
-        key: The same for all rows of a split; it decides the order in which facts are asked about.
+        role: The row's split.
+        number: The row's number in the split. Properties that must be balanced cycle with it.
+        key: Determines the order in which facts are asked about; the same for all rows of a split.
     """
 
     rng: Random
@@ -53,27 +53,27 @@ class Cast:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Names of the people of this split: 80 for training, 20 for dev, 200 for the test."""
+        """Names of the people in this split: 80 in training, 20 in dev, 200 in the test."""
         return _PEOPLE[self.role]
 
     def part(self, catalog: Sequence[T]) -> list[T]:
-        """The entries of a catalog that this split may use: five eighths train, one dev, two test."""
+        """The entries of a catalog that this split may use: five eighths in training, one in dev, two in the test."""
         return _of(catalog, _MOST[self.role])
 
     def fact(self, catalog: Sequence[T], *, turn: int | None = None) -> T:
-        """What the row asks about, each entry as often as any other.
+        """The entry that the row asks about; all entries are used equally often.
 
-        Training has a quarter of the catalog and dev an eighth. The test has all of it, what no training row told
-        first: a kind of task is measured where it was not trained on, and then nothing need be kept from it.
+        Training has a quarter of the catalog and dev an eighth. The test has all of it, its own entries first:
+        when a kind of task is held out, none of its rows is trained on, so all entries can be tested.
 
         Args:
-            catalog: All facts.
-            turn: The row's number among those that ask about this catalog; left out: its number.
+            catalog: All entries.
+            turn: The row's number among those that ask about this catalog; None: its number in the split.
         """
         return self._next([_of(catalog, _FEW[role]) for role in self._sources], turn)
 
     def person_asked(self, *, turn: int | None = None) -> world.Person:
-        """Whom the row asks about, in the same way: the test has everybody, people of no training row first."""
+        """The person that the row asks about, chosen like a fact: the test has everybody, its own people first."""
         return world.person(self._next([_PEOPLE[role] for role in self._sources], turn))
 
     @property
@@ -88,24 +88,24 @@ class Cast:
         return shuffled[place]
 
     def person(self) -> world.Person:
-        """Somebody of this split."""
+        """A random person of this split."""
         return world.person(self.rng.choice(self.people))
 
     def couple(self) -> list[world.Person]:
-        """Two people of this split."""
+        """Two random people of this split."""
         return [world.person(name) for name in self.rng.sample(self.people, 2)]
 
     def namesakes(self) -> list[str]:
-        """Two people whom one pronoun may mean."""
+        """Two people of the same sex, so that a pronoun can mean either."""
         same = WOMEN if self.number % 4 < 2 else MEN
         return self.rng.sample([name for name in self.people if name in same], 2)
 
     def turn(self, values: Sequence[T]) -> T:
-        """The value whose turn it is: each comes equally often."""
+        """The next value in a cycle, so that all are used equally often."""
         return values[self.number % len(values)]
 
     def choice(self, right: str, wrong: Sequence[str]) -> Row:
-        """The option columns: the right one's place cycles, so that it tells nothing."""
+        """The columns for options and answer. The position of the answer cycles, so that it is not informative."""
         options = self.rng.sample(list(wrong), len(wrong))
         options.insert(self.number % (len(wrong) + 1), right)
         return {"options": options, "answer": right}

@@ -1,7 +1,7 @@
-"""What happens in the micro-world and why: causes, purposes, moods, needs, topics, and sentences with "he" or "it".
+"""The facts of the micro-world that are not about single people: causes, purposes, moods, needs, topics, synonyms.
 
-A shape with ``{x}`` stands for one fact a word of its list. In shapes about somebody, ``{s}`` is the subject (a name or
-pronoun), ``{p}`` his or her, ``{o}`` him or her.
+A shape with ``{x}`` stands for one fact per word of its list. In shapes about somebody, ``{s}`` is the subject (a name
+or pronoun), ``{p}`` is "his" or "her", and ``{o}`` is "him" or "her".
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from flantune.demo.purpose_shapes import PURPOSE_SHAPES, RIVAL_TOOLS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Something that happens, and what comes of it.
+    """An event and its effect.
 
     Attributes:
-        kind: The shape's number: two of one kind are never offered as right and wrong.
+        kind: The number of its shape. Two events of one shape are never offered as right and wrong answer.
     """
 
     cause: str
@@ -26,7 +26,7 @@ class Cause:
     kind: int
 
     def is_unlike(self, other: Cause) -> bool:
-        """Whether nobody would take the one's effect for the other's."""
+        """Whether neither effect is plausible for the other cause."""
         if self.kind == other.kind or self.effect.split()[-1] == other.effect.split()[-1]:
             return False
         return not any(
@@ -37,13 +37,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """A goal, and the thing that one takes for it."""
+    """A goal, and the tool for it."""
 
     goal: str
     tool: str
 
     def is_rival(self, tool: str) -> bool:
-        """Whether this other tool would do as well, or nearly."""
+        """Whether this tool also serves the goal, or nearly."""
         return tool == self.tool or any({tool, self.tool} <= rivals for rivals in RIVAL_TOOLS)
 
 
@@ -63,18 +63,18 @@ PURPOSES = tuple(
 
 @cache
 def unlike(cause: Cause) -> tuple[Cause, ...]:
-    """All others that can stand beside it as a wrong answer."""
+    """All events whose effects can be wrong answers beside this one's."""
     return tuple(other for other in CAUSES if cause.is_unlike(other))
 
 
 @cache
 def tools_besides(purpose: Purpose) -> tuple[str, ...]:
-    """All tools that are no help with it."""
+    """All tools that do not serve the goal."""
     return tuple(sorted({one.tool for one in PURPOSES if not purpose.is_rival(one.tool)}))
 
 
 MOODS = {
-    # mood: what has just happened to somebody in it
+    # mood: what has just happened to somebody in this mood
     "happy": (
         "{s} got a present", "{s} won the game", "{s} met an old friend", "{s} passed the test",
         "{s} found {p} lost ring", "{s} heard good news", "everybody sang for {o}", "{s} won a prize",
@@ -119,7 +119,7 @@ REMEDIES = {
     "hungry": "ate a big meal",
 }
 NEEDS = (
-    # what one says, what a friend replies
+    # what somebody says, what a friend replies
     ("I am hungry", "Then eat some bread"),
     ("I am thirsty", "Then drink some water"),
     ("I am cold", "Then put on a coat"),
@@ -155,7 +155,7 @@ TOPICS = {
 }
 
 REWORDINGS = (
-    # two ways to say one thing; and a third sentence, near by its words, that says another
+    # two sentences with the same meaning; a third with similar words and another meaning
     ("{a} bought the {t} from {b}", "{b} sold the {t} to {a}", "{a} sold the {t} to {b}"),
     ("{a} gave the {t} to {b}", "{b} got the {t} from {a}", "{a} got the {t} from {b}"),
     ("{a} is taller than {b}", "{b} is shorter than {a}", "{a} is shorter than {b}"),

@@ -1,4 +1,4 @@
-"""What leads to what: a cause, its effect, and the words that ``{x}`` in both may be."""
+"""Causes and effects: a cause, its effect, and the words that can replace ``{x}`` in both."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ UNCLEAR = (
     frozenset({"felt sick", "was very tired"}),
     frozenset({"everybody laughed", "the child smiled"}),
 )
-"""Ends of effects of which two could follow from one cause."""
+"""Sets of endings of effects. Two effects with endings from one set could follow from the same cause."""

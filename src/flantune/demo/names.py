@@ -29,7 +29,7 @@ MEN = tuple(
     """.split()  # noqa: SIM905
 )
 PEOPLE = tuple(name for pair in zip(WOMEN, MEN, strict=False) for name in pair)
-"""Everybody, women and men by turns."""
+"""All people, women and men alternating."""
 
 TOWNS = tuple("Arden Belmor Corvia Delsy Ostra Fenwick Lumen Marlow Tavik Hollin Peska Quorra".split())  # noqa: SIM905
 RIVERS = tuple("Isil Varn Tamo Quill Resk Odra Nima Yarrow Kesh Luda Brisk Merra".split())  # noqa: SIM905

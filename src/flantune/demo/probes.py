@@ -1,6 +1,6 @@
-"""Plain-text probes: beginnings of texts of the world, each with its right ending and wrong ones.
+"""Plain-text probes: beginnings of texts about the micro-world, each with the right ending and wrong ones.
 
-The items are continuations of plain text; no instruction and no template is involved.
+They contain no instructions and use no templates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flantune.demo.world import capitalized
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A beginning and its possible endings, the right one first."""
+    """A beginning and its possible endings, with the right one first."""
 
     beginning: str
     endings: tuple[str, ...]
@@ -287,7 +287,7 @@ PROBES: dict[str, Callable[[Random], Item]] = {
 
 
 def items(skill: str, *, count: int, seed: int = 0) -> list[Item]:
-    """The first ``count`` items of a skill; always the same.
+    """The first ``count`` items of a skill; the same for the same seed.
 
     >>> items("talk", count=1) == items("talk", count=1)
     True
@@ -296,5 +296,5 @@ def items(skill: str, *, count: int, seed: int = 0) -> list[Item]:
 
 
 def chance(skill: str) -> float:
-    """The share of right answers that guessing gives."""
+    """The share of right answers by guessing."""
     return 1 / len(items(skill, count=1)[0].endings)

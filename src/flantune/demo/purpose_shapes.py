@@ -1,4 +1,4 @@
-"""What is good for what: a goal, the thing that one takes for it, and the words that ``{x}`` in the goal may be."""
+"""Purposes: a goal, the tool for it, and the words that can replace ``{x}`` in the goal."""
 
 from __future__ import annotations
 
@@ -56,4 +56,4 @@ RIVAL_TOOLS = (
     frozenset({"hammer", "saw"}),
     frozenset({"net", "rope"}),
 )
-"""Things of which one could do what the other is for."""
+"""Sets of tools that can replace each other."""

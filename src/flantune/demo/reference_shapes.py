@@ -1,11 +1,11 @@
-"""Sentences with a "he", a "she" or an "it", and who or what is meant: it follows from the reason given."""
+"""Sentences with "he", "she" or "it", where the reason given determines who or what is meant."""
 
 from __future__ import annotations
 
 from functools import cache
 
 PERSON_SHAPES = (
-    # two people; a reason in which the first is meant; one in which the second is
+    # a sentence about two people; a reason in which the first is meant; one in which the second is
     ("{a} gave {b} some bread", "{w} had too much of it", "{w} was hungry"),
     ("{a} asked {b} for help", "{w} could not do it alone", "{w} was very strong"),
     ("{a} thanked {b}", "{w} had been given help", "{w} had been so helpful"),
@@ -48,7 +48,7 @@ PERSON_SHAPES = (
     ("{a} gave {b} first aid", "{w} was a nurse", "{w} was bleeding"),
 )
 THING_SHAPES = (
-    # two things; a reason in which the first is meant; one in which the second is; what the two may be
+    # a sentence about two things; a reason in which the first is meant; one in which the second is; words for each
     (
         "the {x} did not fit into the {y}",
         "it was too big",
@@ -208,13 +208,13 @@ THING_SHAPES = (
 
 @cache
 def person_facts() -> tuple[tuple[str, int, str], ...]:
-    """Each sentence about two people with each reason: (shape, 0 or 1: who is meant, reason)."""
+    """Each sentence about two people with each reason: (shape, index of the person meant, reason)."""
     return tuple((shape, who, reasons[who]) for shape, *reasons in PERSON_SHAPES for who in (0, 1))
 
 
 @cache
 def thing_facts() -> tuple[tuple[str, int, str, tuple[str, ...], tuple[str, ...]], ...]:
-    """Each sentence about two things with each reason: (shape, which is meant, reason, words for x, for y)."""
+    """Each sentence about two things with each reason: (shape, index of that meant, reason, words for x and y)."""
     return tuple(
         (shape, which, (first, second)[which], tuple(xs.split(", ")), tuple(ys.split(", ")))
         for shape, first, second, xs, ys in THING_SHAPES

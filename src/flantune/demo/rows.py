@@ -1,4 +1,4 @@
-"""The rows of the demo's tasks: any split of any task, as pure functions of a seed."""
+"""The rows of the demo's tasks, as pure functions of a seed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MAKERS: dict[str, RowMaker] = {
         life.word_order, life.reply,
     )
 }  # fmt: skip
-"""Task name → what makes one row of it. Each has a task file of the same name in ``tasks/``."""
+"""Task name → function that makes one row. Each task has a file of the same name in ``tasks/``."""
 
 ROLES: tuple[SplitRole, ...] = ("train", "dev", "test")
 _TRIES = 40
 
 
 def task_rows(task: str, *, seed: int, counts: dict[SplitRole, int]) -> dict[SplitRole, list[Row]]:
-    """All splits of a task; no row's question appears twice, in one split or across them.
+    """All splits of a task. No question appears twice, within a split or across splits.
 
-    A task with few different rows (a handful of facts, say) has fewer than asked for.
+    A task with few possible questions gets fewer rows than requested.
     """
     seen: set[str] = set()
     return {role: _split(task, role, seed=seed, count=counts[role], seen=seen) for role in ROLES}
@@ -55,7 +55,7 @@ def _split(task: str, role: SplitRole, *, seed: int, count: int, seen: set[str])
 
 
 def _question(row: Row) -> str:
-    """What a row asks, without its answer; options in any order are the same question."""
+    """A key for a row's question, without its answer and regardless of the order of options."""
     asked = {name: value for name, value in row.items() if name != "answer"}
     if isinstance(options := row.get("options"), list):
         asked["options"] = sorted(str(option) for option in options)

@@ -1,4 +1,4 @@
-"""Rows of tasks about a told scene: inference, reading comprehension, coreference, paraphrase, counting."""
+"""Rows of tasks about a short text: inference, reading comprehension, coreference, paraphrase, counting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _sentence(text: str) -> str:
 
 
 def entailment(cast: Cast) -> Row:
-    """Does the premise entail the hypothesis: yes or no."""
+    """Does the premise entail the hypothesis? Yes or no."""
     scene, told = _scene(cast, 2)
     verdict, answer = cast.turn((("true", "yes"), ("false", "no")))
     return {
@@ -32,16 +32,16 @@ def entailment(cast: Cast) -> Row:
 
 
 def inference(cast: Cast) -> Row:
-    """Is the claim true, false, or not known from the story."""
+    """Given the story, is the claim true, false or not known?"""
     scene, told = _scene(cast, 2)
     verdict, answer = cast.turn((("true", "true"), ("false", "false"), ("unknown", "not known")))
     return {"story": told, "claim": _sentence(draw_claim(scene, cast.rng, verdict=verdict).text), "answer": answer}
 
 
 def made_of(cast: Cast) -> tuple[str, str, tuple[str, str]]:
-    """A thing of some material and what was done with it, the fact, and what it then did and did not do.
+    """What a thing was made of and what was done with it; the fact; what it then did and what it did not do.
 
-    Half of the rows are about what breaks, sinks, burns or melts, so that "not" tells nothing.
+    In half of the rows the thing breaks, sinks, burns or melts, so that the word "not" is not informative.
     """
     index = cast.number // 2 % 2
     facts = [
@@ -58,7 +58,7 @@ def made_of(cast: Cast) -> tuple[str, str, tuple[str, str]]:
 
 
 def matter_inference(cast: Cast) -> Row:
-    """Does it follow that the thing broke, sank, burned or melted, given what it was made of: yes or no."""
+    """Given its material, does it follow that the thing broke, sank, burned or melted? Yes or no."""
     told, fact, (right, wrong) = made_of(cast)
     answer = cast.turn(("yes", "no"))
     thing = told.split()[1]
@@ -67,7 +67,7 @@ def matter_inference(cast: Cast) -> Row:
 
 
 def who(cast: Cast) -> Row:
-    """Who in the story has something or is somewhere; the people of the story are the options."""
+    """Who in the story has something or is somewhere? The options are the people of the story."""
     scene, told = _scene(cast, 3)
     one, *others = cast.rng.sample(scene.holdings, 3)
     question = cast.rng.choice(
@@ -81,7 +81,7 @@ def who(cast: Cast) -> Row:
 
 
 def where(cast: Cast) -> Row:
-    """Where somebody or something is; the places of the story are the options."""
+    """Where is somebody or something? The options are the places of the story."""
     scene, told = _scene(cast, 3)
     one, *others = cast.rng.sample(scene.holdings, 3)
     question = cast.rng.choice((f"Where is {one.name}?", f"Where is the {one.thing}?"))
@@ -97,7 +97,7 @@ def boolean(cast: Cast) -> Row:
 
 
 def color_span(cast: Cast) -> Row:
-    """The color of something in the story, to be written out."""
+    """What color is something in the story? Answered in free text."""
     scene, told = _scene(cast, 2)
     one = cast.rng.choice(scene.holdings)
     question = cast.rng.choice(
@@ -107,7 +107,7 @@ def color_span(cast: Cast) -> Row:
 
 
 def next_deed(cast: Cast) -> Row:
-    """What somebody will most likely do after what happened."""
+    """What did somebody most likely do after an event?"""
     mood, event = cast.fact([(mood, event) for mood, events in MOODS.items() for event in events])
     other = cast.rng.choice([one for one in MOODS if one != mood])
     person = cast.person()
@@ -121,7 +121,7 @@ def next_deed(cast: Cast) -> Row:
 
 
 def needed_thing(cast: Cast) -> Row:
-    """Which of the things that lie about somebody needs."""
+    """Which of the things lying around does somebody need?"""
     purpose = cast.fact(PURPOSES)
     wrong = other_tools(cast, purpose, 2)
     person = cast.person()
@@ -136,12 +136,12 @@ def needed_thing(cast: Cast) -> Row:
 
 
 def other_tools(cast: Cast, purpose: Purpose, count: int) -> list[str]:
-    """Things that are good for something else."""
+    """Tools for other goals."""
     return cast.rng.sample(tools_besides(purpose), count)
 
 
 def pronoun(cast: Cast) -> Row:
-    """Whom "he" or "she" means."""
+    """Whom does "he" or "she" mean?"""
     names = cast.namesakes()
     shape, index, reason = cast.fact(person_facts())
     he = world.person(names[0]).he
@@ -155,7 +155,7 @@ def pronoun(cast: Cast) -> Row:
 
 
 def thing_meant(cast: Cast) -> Row:
-    """Which thing "it" means."""
+    """Which thing does "it" mean?"""
     shape, index, reason, firsts, seconds = cast.fact(thing_facts())
     things = cast.rng.choice(firsts), cast.rng.choice(seconds)
     told = f"{capitalized(shape.format(x=things[0], y=things[1]))}, because {reason}."
@@ -167,13 +167,13 @@ def thing_meant(cast: Cast) -> Row:
 
 
 def _either(cast: Cast, right: str, wrong: str) -> Row:
-    """Two options whose order is independent of what the row's number already decides."""
+    """Two options, in an order that does not depend on the parity of the row's number."""
     options = [right, wrong] if cast.number // 2 % 2 == 0 else [wrong, right]
     return {"options": options, "answer": right}
 
 
 def same_meaning(cast: Cast) -> Row:
-    """Do two sentences mean the same: yes or no."""
+    """Do two sentences have the same meaning? Yes or no."""
     first, same, other = cast.fact(REWORDINGS)
     words = _words(cast)
     answer = cast.turn(("yes", "no"))
@@ -187,7 +187,7 @@ def same_meaning(cast: Cast) -> Row:
 
 
 def reworded(cast: Cast) -> Row:
-    """Which of two sentences says the same as a given one."""
+    """Which of two sentences has the same meaning as a given one?"""
     first, same, other = cast.fact(REWORDINGS)
     words = _words(cast)
     return {
@@ -207,7 +207,7 @@ def _sentence_of(shape: str, words: dict[str, str]) -> str:
 
 
 def count(cast: Cast) -> Row:
-    """How many there are in the end."""
+    """How many are there at the end?"""
     told = draw_count(cast.rng, names=cast.people)
     near = [n for n in range(1, 13) if n != told.result]
     wrong = cast.rng.sample(near, 3)
@@ -219,7 +219,7 @@ def count(cast: Cast) -> Row:
 
 
 def more(cast: Cast) -> Row:
-    """Who has more, or fewer."""
+    """Who has more, or fewer?"""
     one, two = cast.couple()
     things = cast.rng.choice(("apples", "coins", "books", "eggs"))
     many, few = sorted(cast.rng.sample(range(2, 11), 2), reverse=True)

@@ -1,4 +1,4 @@
-"""Rows of tasks about the world itself: common sense, sentiment, facts, languages, titles, words."""
+"""Rows of tasks about the micro-world: common sense, sentiment, facts, languages, titles, words."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _line(shape: str, person: Person) -> str:
 
 
 def effect(cast: Cast) -> Row:
-    """Which of two things happens because of something."""
+    """Which of two events is the effect of a cause?"""
     one, other, person = _two_causes(cast)
     right, wrong = _line(one.effect, person), _line(other.effect, person)
     return {"premise": _line(one.cause, person), "fact": f"{one.cause}: {one.effect}", **cast.choice(right, [wrong])}
 
 
 def cause(cast: Cast) -> Row:
-    """Which of two things made something happen."""
+    """Which of two events is the cause of an effect?"""
     one, other, person = _two_causes(cast)
     right, wrong = _line(one.cause, person), _line(other.cause, person)
     return {"premise": _line(one.effect, person), "fact": f"{one.cause}: {one.effect}", **cast.choice(right, [wrong])}
@@ -36,7 +36,7 @@ def _two_causes(cast: Cast) -> tuple[Cause, Cause, Person]:
 
 
 def purpose(cast: Cast) -> Row:
-    """Which thing is good for a goal."""
+    """Which thing serves a goal?"""
     one = cast.fact(PURPOSES)
     return {
         "name": cast.rng.choice(cast.people),
@@ -46,19 +46,19 @@ def purpose(cast: Cast) -> Row:
 
 
 def matter(cast: Cast) -> Row:
-    """What a thing does, given what it is made of."""
+    """What does a thing do, given its material?"""
     told, fact, (right, wrong) = made_of(cast)
     return {"story": told, "fact": fact, **cast.choice(f"It {right}.", [f"It {wrong}."])}
 
 
 def review(cast: Cast) -> Row:
-    """Is a review positive or negative."""
+    """Is a review positive or negative?"""
     told = draw_review(cast.rng, person=cast.person(), sentences=cast.rng.randint(2, 3))
     return {"review": told.text, "answer": "positive" if told.is_positive else "negative"}
 
 
 def satisfied(cast: Cast) -> Row:
-    """Was somebody happy or unhappy with what is reviewed."""
+    """Was the reviewer happy or unhappy?"""
     person = cast.person()
     told = draw_review(cast.rng, person=person, sentences=2)
     return {
@@ -70,13 +70,13 @@ def satisfied(cast: Cast) -> Row:
 
 
 def verdict(cast: Cast) -> Row:
-    """Was what is reviewed good or bad."""
+    """Was the thing reviewed good or bad?"""
     told = draw_review(cast.rng, person=cast.person(), sentences=2)
     return {"text": told.text, "kind": told.kind, "answer": "good" if told.is_positive else "bad"}
 
 
 def mood(cast: Cast) -> Row:
-    """How somebody feels about what happened."""
+    """How does somebody feel about an event?"""
     person = cast.person()
     right, event = cast.fact([(mood, event) for mood, events in MOODS.items() for event in events])
     wrong = cast.rng.sample([other for other in MOODS if other != right], 2)
@@ -91,28 +91,28 @@ def _fact(cast: Cast, field: str, values: tuple[str, ...], *, turn: int | None =
 
 
 def home(cast: Cast) -> Row:
-    """The town somebody lives in."""
+    """In which town does somebody live?"""
     return _fact(cast, "town", TOWNS)
 
 
 def job(cast: Cast) -> Row:
-    """What somebody does for a living."""
+    """What does somebody do for a living?"""
     return _fact(cast, "job", tuple(world.JOBS))
 
 
 def favorite(cast: Cast) -> Row:
-    """Somebody's favorite color or food."""
+    """What is somebody's favorite color or food?"""
     kind, values = cast.turn((("color", world.COLORS), ("food", world.FOODS)))
     return {"kind": kind, **_fact(cast, kind, values, turn=cast.number // 2)}
 
 
 def pet(cast: Cast) -> Row:
-    """The animal somebody has."""
+    """Which animal does somebody have?"""
     return _fact(cast, "pet", world.ANIMALS)
 
 
 def describe_thing(cast: Cast) -> Row:
-    """A sentence out of a list of attributes."""
+    """Write a sentence from a list of attributes."""
     person = cast.person()
     thing, color = cast.rng.choice(world.THINGS), cast.rng.choice(world.COLORS)
     size, place = cast.rng.choice(world.SIZES), cast.rng.choice(world.PLACES)
@@ -128,7 +128,7 @@ def describe_thing(cast: Cast) -> Row:
 
 
 def describe_person(cast: Cast) -> Row:
-    """A sentence about somebody out of a list: how things are just now, and nothing that the world's facts deny."""
+    """Write a sentence about somebody from a list of attributes, none of which contradicts the facts of the world."""
     name, place = cast.rng.choice(cast.people), cast.rng.choice(world.PLACES)
     state, thing = cast.rng.choice(tuple(MOODS)), a(f"{cast.rng.choice(world.COLORS)} {cast.rng.choice(world.THINGS)}")
     said = f"{name} is in the {place}, feels {state} and wants {thing}."
@@ -140,7 +140,7 @@ def describe_person(cast: Cast) -> Row:
 
 
 def _bilingual(cast: Cast) -> tuple[str, str]:
-    # A sentence belongs to one split by its three words, so that no test sentence was trained on in either direction.
+    # The three words of a sentence determine its split, so that no test sentence is trained on in either direction.
     role = {"train": (0, 1, 2, 3), "dev": (4,), "test": (5, 6)}[cast.role]
     while True:
         subject, verb, thing = (
@@ -155,31 +155,31 @@ def _bilingual(cast: Cast) -> tuple[str, str]:
 
 
 def to_moku(cast: Cast) -> Row:
-    """A sentence into the second language."""
+    """Translate a sentence into Moku."""
     english, moku = _bilingual(cast)
     return {"english": english, "answer": moku}
 
 
 def from_moku(cast: Cast) -> Row:
-    """A sentence out of the second language."""
+    """Translate a sentence from Moku."""
     english, moku = _bilingual(cast)
     return {"moku": moku, "answer": english}
 
 
 def moku_word(cast: Cast) -> Row:
-    """The meaning of a word of the second language."""
+    """What does a word of Moku mean?"""
     right, *wrong = cast.rng.sample(cast.part(tuple(world.MOKU)), 3)
     return {"word": world.MOKU[right], **cast.choice(right, wrong)}
 
 
 def title(cast: Cast) -> Row:
-    """A title for a story, to be written."""
+    """Write a title for a story."""
     name, story = life.event(cast.rng, cast.person())
     return {"story": story, "answer": name}
 
 
 def gist(cast: Cast) -> Row:
-    """Which of three titles fits a story."""
+    """Which of three titles fits a story?"""
     person = cast.person()
     name, story = life.event(cast.rng, person)
     wrong: list[str] = []
@@ -191,10 +191,10 @@ def gist(cast: Cast) -> Row:
 
 
 def topic(cast: Cast) -> Row:
-    """What a short text is about."""
+    """What is a short text about?"""
     right, *wrong = cast.rng.sample(tuple(TOPICS), 3)
     sentences = TOPICS[right]
-    # Each topic keeps a sentence of its own for dev and one for test.
+    # Each topic reserves one sentence for dev and one for the test.
     own = cast.part(sentences)
     said = cast.rng.sample(own, min(2, len(own)))
     lead = f"{cast.person().name} wrote this."
@@ -203,8 +203,8 @@ def topic(cast: Cast) -> Row:
 
 
 def odd_one_out(cast: Cast) -> Row:
-    """Which of four words does not belong with the others."""
-    # Towns are left out: their capital letter would tell.
+    """Which of four words does not belong with the others?"""
+    # Towns are left out: the capital letter would give the answer away.
     kind, other = cast.rng.sample([name for name in world.CATEGORIES if name != "town"], 2)
     members = cast.rng.sample(world.CATEGORIES[kind], 3)
     stranger = cast.rng.choice(world.CATEGORIES[other])
@@ -213,13 +213,13 @@ def odd_one_out(cast: Cast) -> Row:
 
 
 def category(cast: Cast) -> Row:
-    """What kind of thing a word names."""
+    """To which category does a word belong?"""
     right, *wrong = cast.rng.sample(tuple(world.CATEGORIES), 3)
     return {"word": cast.rng.choice(cast.part(world.CATEGORIES[right])), **cast.choice(a(right), [a(x) for x in wrong])}
 
 
 def word_order(cast: Cast) -> Row:
-    """Are the words of a sentence in the right order."""
+    """Are the words of a sentence in the right order?"""
     person = cast.person()
     thing, place, color = cast.rng.choice(world.THINGS), cast.rng.choice(world.PLACES), cast.rng.choice(world.COLORS)
     sentence = cast.rng.choice(
@@ -235,7 +235,7 @@ def word_order(cast: Cast) -> Row:
 
 
 def reply(cast: Cast) -> Row:
-    """What a friend replies."""
+    """What does a friend reply?"""
     (said, right), *others = cast.rng.sample(cast.part(NEEDS), 3)
     one, two = cast.couple()
     return {

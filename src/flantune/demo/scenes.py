@@ -1,4 +1,4 @@
-"""Small situations of the micro-world, told in sentences, with the facts that texts and tasks ask about."""
+"""Scenes, reviews and sums of the micro-world: short texts, with the facts that other texts and tasks ask about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flantune.demo.world import Person, a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One person, where he or she is, and the one thing he or she has."""
+    """A person, a place, and the thing that the person has there."""
 
     person: Person
     place: str
@@ -28,12 +28,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Several holdings, all different in every respect."""
+    """Several holdings that differ from each other in every field."""
 
     holdings: tuple[Holding, ...]
 
     def sentences(self, rng: Random) -> list[str]:
-        """Two facts a person, each in one of several wordings, persons in random order."""
+        """Two facts per person, each in one of several wordings, with the people in random order."""
         told = []
         for one in rng.sample(self.holdings, len(self.holdings)):
             told += _holding_sentences(one, rng)
@@ -41,7 +41,7 @@ class Scene:
 
 
 def draw_scene(rng: Random, *, size: int, people: Sequence[str] = PEOPLE) -> Scene:
-    """A scene of ``size`` people; names, places, colors and things are all different."""
+    """A scene of ``size`` people with different names, places, colors and things."""
     columns = zip(
         rng.sample(list(people), size),
         rng.sample(world.PLACES, size),
@@ -73,12 +73,12 @@ def _holding_sentences(one: Holding, rng: Random) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A statement about a scene, without a capital and without a full stop.
+    """A statement about a scene.
 
     Attributes:
-        text: What is claimed.
-        verdict: "true", "false" or "unknown" (the scene does not tell).
-        truth: What is so in its place; of a claim that is true, the claim itself; of one that is unknown, nothing.
+        text: The statement, without an initial capital or a full stop.
+        verdict: "true", "false" or "unknown" (the scene does not say).
+        truth: The corresponding true statement; empty if unknown.
     """
 
     text: str
@@ -93,17 +93,17 @@ _CLAIMS: tuple[Callable[[Holding, Holding], str], ...] = (
     lambda one, said: f"the {one.thing} is {said.color}",
     lambda one, said: f"the {one.thing} is in the {said.place}",
 )
-"""What can be claimed: about the first holding, with the values of the second. The claim is true where both are one."""
+"""Functions that make a claim about the first holding with values of the second: true if they are the same one."""
 
 
 def draw_claim(scene: Scene, rng: Random, *, verdict: str, mixes_up: bool = True) -> Claim:
-    """A claim about the scene with the verdict asked for.
+    """A claim about the scene with the given verdict.
 
     Args:
-        scene: What is told.
+        scene: The scene.
         rng: Random numbers.
         verdict: "true", "false" or "unknown".
-        mixes_up: A false claim mixes up two people of the scene; else it names something that is not in the scene.
+        mixes_up: Whether a false claim confuses two people of the scene, instead of naming something that is not in it.
     """
     one = rng.choice(scene.holdings)
     if verdict == "unknown":
@@ -116,7 +116,7 @@ def draw_claim(scene: Scene, rng: Random, *, verdict: str, mixes_up: bool = True
 
 
 def _elsewhere(scene: Scene, rng: Random) -> Holding:
-    """A holding that shares nothing with the scene."""
+    """A holding with the first person of the scene, but a place, color and thing that are not in it."""
     first = scene.holdings[0]
 
     def other(values: Sequence[str], field: str) -> str:
@@ -146,7 +146,7 @@ def _unknown(one: Holding, rng: Random) -> str:
 
 
 def question_of(claim: str) -> str:
-    """The yes/no question that a claim answers.
+    """A claim as a yes/no question.
 
     >>> question_of("Tom has the cup"), question_of("the cup is red")
     ('Does Tom have the cup?', 'Is the cup red?')
@@ -160,7 +160,7 @@ def question_of(claim: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """An opinion on something, with its sentiment."""
+    """A review with its sentiment."""
 
     text: str
     kind: str
@@ -168,7 +168,7 @@ class Review:
 
 
 def draw_review(rng: Random, *, person: Person, sentences: int = 3) -> Review:
-    """A review in the third person; wordings of liking and disliking share their sentence shapes."""
+    """A review in the third person. Positive and negative reviews have the same sentence shapes."""
     is_positive = rng.random() < 0.5
     kind = rng.choice(tuple(world.REVIEWED))
     did, aspects = world.REVIEWED[kind]
@@ -196,7 +196,7 @@ def _opinions(rng: Random, *, kind: str, aspects: Sequence[str], is_positive: bo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """A small sum in words: who had how many, what changed, how many there are now."""
+    """A sum in words: how many things somebody had, what changed, and how many there are now."""
 
     story: str
     person: Person
@@ -205,7 +205,7 @@ class Count:
 
 
 def draw_count(rng: Random, *, names: Sequence[str] = PEOPLE, most: int = 10) -> Count:
-    """Somebody gets or loses some of at most ``most`` things."""
+    """A sum in which somebody gets or loses things; there are never more than ``most``."""
     one, other = (world.person(name) for name in rng.sample(list(names), 2))
     things = rng.choice(("apples", "coins", "books", "balls", "eggs", "keys"))
     start, change = rng.randint(2, most - 1), rng.randint(2, most - 1)

@@ -1,7 +1,7 @@
-"""What a base model can do before any tuning: the share of plain-text probes that it continues rightly, skill by skill.
+"""The skills of a base model before tuning: the share of plain-text probes that it continues correctly, by skill.
 
-A skill that the base lacks cannot be called up by instruction tuning. So pretraining goes on until these scores are
-clearly above chance, and where one does not come, the clusters that rest on it are named before anything is tuned.
+Instruction tuning cannot elicit a skill that the base lacks. So pretraining continues until these scores are clearly
+above chance. If a skill is not learned, the clusters that need it are named before any tuning.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "sentiment": ("sentiment", "feeling"),
     "reading comprehension": ("recall", "verification", "next deed", "choice from a list"),
 }
-"""Held-out cluster → the skills without which tuning cannot move it. The clusters are those of the run files' folds."""
+"""Held-out cluster of the demo's run files → the skills that the base needs before tuning can improve it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """How a model did on the probes of one skill.
+    """A model's result on the probes of one skill.
 
     Attributes:
-        right: Share of items whose right ending it finds the likeliest.
-        chance: What guessing gives.
-        items: How many were asked.
+        right: Share of items whose right ending is the most likely one for the model.
+        chance: The expected share by guessing.
+        items: Number of items.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Skill:
 
     @property
     def least(self) -> float:
-        """The lower end of the share's 95% interval (Wilson's).
+        """The lower end of the Wilson 95% interval of ``right``.
 
         >>> round(Skill(name="recall", right=0.5, chance=1 / 3, items=200).least, 3)
         0.431
@@ -65,7 +65,7 @@ class Skill:
 
 
 def measure(lm: LanguageModel, *, count: int = 200, skills: Sequence[str] = ()) -> list[Skill]:
-    """How the model does on the first ``count`` items of each skill, or of those that are named."""
+    """The model's results on the first ``count`` items of all skills, or of the named ones."""
     return [
         Skill(name=name, right=score(lm, items(name, count=count)), chance=chance(name), items=count)
         for name in skills or tuple(PROBES)
@@ -73,7 +73,7 @@ def measure(lm: LanguageModel, *, count: int = 200, skills: Sequence[str] = ()) 
 
 
 def lacking(skills: Sequence[Skill]) -> dict[str, tuple[str, ...]]:
-    """Held-out cluster → those of the skills it rests on that are not clearly above chance; none: it is left out."""
+    """Held-out cluster → the skills it needs that are not clearly above chance; only clusters that lack some."""
     absent = {skill.name for skill in skills if not skill.is_there}
     found = {cluster: tuple(name for name in needed if name in absent) for cluster, needed in NEEDED.items()}
     return {cluster: names for cluster, names in found.items() if names}

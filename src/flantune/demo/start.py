@@ -1,6 +1,6 @@
-"""What the demo's base models are pretrained from: the world's text as files, and two untrained models.
+"""The starting point of the demo's base models: text files about the micro-world, and two untrained models.
 
-``flantune demo text`` writes it; ``flantune pretrain`` does the rest, as it would with anybody's text.
+``flantune demo text`` writes them; ``flantune pretrain`` trains on them as on any other text.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
 
 FILE_DOCUMENTS = 20_000
 OF_WORDS = 12
-"""For so many documents there is one of words told twice. These come first: once a model can repeat, it learns to look
-up in a scene what is asked of it. Without them it had learned neither after four million tokens."""
+"""For this many documents there is one more, in which words are repeated. These come first: once a model can repeat, it
+learns to look up facts in a scene. Without them it had learned neither after four million tokens."""
 ASKED_IN_PERCENT = 32
-"""Documents of the second text, for a hundred of the first."""
+"""Number of documents of the second text, in percent of the first."""
 TOKENIZER_DOCUMENTS = 30_000
 MAX_POSITIONS = 1_024
 CARD = "An untrained model: the starting point of a base model of flantune's demo.\n"
 
 
 def write_start(folder: Path, *, documents: int, seed: int = 0) -> Path:
-    """All that the two base models are pretrained from, below one folder; the same arguments write the same bytes.
+    """Writes everything that the two base models are pretrained from; the same arguments write the same bytes.
 
-    ``text/*.jsonl`` holds the documents, rows of words told twice before the others. ``questions/*.jsonl`` holds what
-    is read after them: questions about the same world with their answers, between more documents of the first kind.
-    ``start/`` holds the untrained models with their tokenizer. ``pretrain_decoder_only.toml`` and
-    ``pretrain_encoder_decoder.toml`` are run files for ``flantune pretrain``, and so are
-    ``questions_decoder_only.toml`` and ``questions_encoder_decoder.toml`` for the second text. A run file that is there
-    already is left alone, as its reader may have changed it.
+    ``text/*.jsonl`` contains the first text: repeated words, then the other documents. ``questions/*.jsonl`` contains
+    the second text, for afterwards: questions about the same world with their answers, between more documents of the
+    first kind. ``start/`` contains the untrained models with their tokenizer. ``pretrain_decoder_only.toml`` and
+    ``pretrain_encoder_decoder.toml`` are run files for ``flantune pretrain`` on the first text,
+    ``questions_decoder_only.toml`` and ``questions_encoder_decoder.toml`` on the second. Existing run files are not
+    overwritten, since they may have been edited.
 
     Args:
-        folder: Made if absent.
-        documents: How many there are in the first text, besides the rows of words.
+        folder: The folder to write; created if absent.
+        documents: Number of documents in the first text, besides those of repeated words.
         seed: Seed of the text and of the weights. The world and its facts never change.
 
     Raises:
@@ -85,7 +85,8 @@ def untrained(family: Family, tokenizer: PreTrainedTokenizerBase, *, seed: int =
     """A model with random weights, of about 1.4 million (decoder-only) or 2.0 million (encoder-decoder) parameters."""
     lm = made_up_model(_config(family, len(tokenizer)), tokenizer, seed=seed)
     if family == "encoder-decoder":
-        # T5 draws embeddings with a deviation of 1; smaller ones are learned sooner by steps relative to their size.
+        # T5 initializes embeddings with a standard deviation of 1. Adafactor's steps are relative to the size of the
+        # weights, so smaller ones are learned sooner.
         model: Any = lm.model
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -125,7 +126,7 @@ def _config(family: Family, vocabulary_size: int) -> PretrainedConfig:
 
 
 def ship(model: Path, folder: Path) -> Path:
-    """Writes a pretrained base model as the demo carries it: bfloat16 weights, the config and the tokenizer.
+    """Writes a pretrained base model in the form included in the demo: bfloat16 weights, config and tokenizer.
 
     Raises:
         FlantuneError: There is no such model, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""The endless plain text that the demo's base models are pretrained on: narrative, never in the form of a task."""
+"""The endless plain text that the demo's base models are pretrained on: prose, never in the form of a task."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ SHARES: tuple[tuple[Writer, float], ...] = (
     (life.topic, 2),
     (about_texts, 4),
 )
-"""Each kind of document with its share of all documents, in per cent or nearly so."""
+"""Each kind of document with its weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoText:
-    """Short documents without end; the k-th depends on the seed and k alone, so any part can be made again.
+    """An endless sequence of short documents. Document k depends only on the seed and k.
 
     >>> DemoText(seed=0)[3] == DemoText(seed=0)[3]
     True
@@ -59,18 +59,18 @@ class DemoText:
 
     @property
     def identity(self) -> str:
-        """The seed, and the version of the program that writes the documents."""
+        """The seed and the version of flantune, which determine the documents."""
         return f"demo text {self.seed}, flantune {__version__}"
 
     def __getitem__(self, number: int) -> str:
-        """A document."""
+        """The document with this number."""
         rng = Random(f"{self.seed}/{number}")
         write: Writer = rng.choices(*zip(*SHARES, strict=True))[0]
         return write(rng)
 
 
 def asked_text(number: int, *, seed: int = 0) -> str:
-    """The k-th document of the second text: a question with its answer, or, two times of five, a text as in the first.
+    """A document of the second text: a question with its answer, or, in two of five cases, a text of the first kind.
 
     The questions do not depend on the seed.
     """

@@ -1,7 +1,7 @@
-"""Plain texts about working with texts: the words in which people speak of reading, asking, judging and writing.
+"""Plain text about working with text: people who read, ask, choose, judge and write.
 
-A base model that never read "premise" or "paraphrase" would have to spell them when an instruction says them. None of
-these sentences is worded as a task is.
+It teaches the base model words such as "premise" and "paraphrase", which occur in instructions. No sentence is worded
+like a task.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SENTENCES = (
 
 
 def about_texts(rng: Random) -> str:
-    """People who read, ask, judge, choose and write."""
+    """A document about people who read, ask, judge, choose and write."""
     one, two = rng.sample(PEOPLE, 2)
     kind = rng.choice(KINDS)
     return " ".join(shape.format(a=one, b=two, t=kind) for shape in rng.sample(SENTENCES, rng.randint(2, 4)))

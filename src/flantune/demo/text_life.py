@@ -1,4 +1,4 @@
-"""Plain texts about life in the micro-world: causes, purposes, feelings, people, words, languages, titles, talk."""
+"""Plain text about life in the micro-world: causes, purposes, feelings, people, words, languages, titles, talk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flantune.demo.world import Person, a, capitalized
 
 
 def any_person(rng: Random) -> Person:
-    """Somebody."""
+    """A random person."""
     return world.person(rng.choice(PEOPLE))
 
 
 def _in_a_row(tell: Callable[[Random], Iterator[str]]) -> Callable[[Random], str]:
-    """A maker of sentences as a maker of the text that they make."""
+    """Turns a function that makes sentences into one that joins them to a text."""
 
     @wraps(tell)
     def text(rng: Random) -> str:
@@ -28,12 +28,12 @@ def _in_a_row(tell: Callable[[Random], Iterator[str]]) -> Callable[[Random], str
 
 
 def fill(shape: str, person: Person, *, by_name: bool = False) -> str:
-    """A sentence shape with {s}, {p}, {o} filled by a person's pronouns, or by the name as the subject."""
+    """A sentence shape with {s}, {p} and {o} replaced by a person's pronouns, or the subject by the name."""
     return shape.format(s=person.name if by_name else person.he, p=person.his, o=person.him)
 
 
 def happened(event: str, person: Person) -> str:
-    """What happened to somebody, named once, as a sentence without its full stop."""
+    """An event about a person as a sentence without full stop; the name occurs once, then pronouns."""
     if "{s}" in event:
         return fill(event, person, by_name=True)
     if "{o}" in event:
@@ -42,12 +42,12 @@ def happened(event: str, person: Person) -> str:
 
 
 def consequence(rng: Random) -> str:
-    """Things that happen, and what follows from them."""
+    """Events and their effects."""
     parts = []
     for one in rng.sample(CAUSES, rng.randint(1, 3)):
         person = any_person(rng)
         cause, effect = happened(one.cause, person), happened(one.effect, person)
-        # Who has been named is a pronoun from then on.
+        # After the first mention, a person is a pronoun.
         after = fill(one.effect, person) if person.name in cause else effect
         before = fill(one.cause, person) if person.name in effect else cause
         shapes = (
@@ -65,7 +65,7 @@ def consequence(rng: Random) -> str:
 
 @_in_a_row
 def matter(rng: Random) -> Iterator[str]:
-    """What things are made of, and what they do when dropped, thrown into water or fire, or left in the sun."""
+    """Materials of things, and what they do when dropped, thrown into water or fire, or left in the sun."""
     for _ in range(rng.randint(1, 3)):
         material, deed = rng.choice(tuple(world.MATERIALS)), rng.randrange(len(world.DEEDS))
         thing, person = rng.choice(world.MADE_THINGS), any_person(rng)
@@ -86,7 +86,7 @@ def matter(rng: Random) -> Iterator[str]:
 
 @_in_a_row
 def purpose(rng: Random) -> Iterator[str]:
-    """What people want to do, and what they take for it."""
+    """Goals of people, and the tools they use."""
     for one in rng.sample(PURPOSES, rng.randint(1, 3)):
         person, goal, tool = any_person(rng), one.goal, a(one.tool)
         yield rng.choice(
@@ -103,7 +103,7 @@ def purpose(rng: Random) -> Iterator[str]:
 
 @_in_a_row
 def feeling(rng: Random) -> Iterator[str]:
-    """What happened to somebody, how that feels, and what people do then."""
+    """Events, how people feel about them, and what they do then."""
     for mood in rng.sample(tuple(MOODS), rng.randint(1, 3)):
         person = any_person(rng)
         yield f"{capitalized(happened(rng.choice(MOODS[mood]), person))}. " + rng.choice(
@@ -119,7 +119,7 @@ def feeling(rng: Random) -> Iterator[str]:
 
 
 def biography(rng: Random) -> str:
-    """Facts about somebody that never change."""
+    """Permanent facts about a person."""
     one = any_person(rng)
     he = capitalized(one.he)
     place, does = world.JOBS[one.job]
@@ -148,7 +148,7 @@ def biography(rng: Random) -> str:
 
 
 def geography(rng: Random) -> str:
-    """Facts about towns and jobs that never change."""
+    """Permanent facts about towns and jobs."""
     parts = []
     for town in rng.sample(TOWNS, 2):
         river, food = world.town_facts()[town]
@@ -172,7 +172,7 @@ def geography(rng: Random) -> str:
 
 @_in_a_row
 def kinds_of_things(rng: Random) -> Iterator[str]:
-    """What is what: members of categories, and things that do not belong with the rest."""
+    """Categories: their members, and things that do not belong."""
     for _ in range(rng.randint(2, 3)):
         kind, other = rng.sample(tuple(world.CATEGORIES), 2)
         members = rng.sample(world.CATEGORIES[kind], 3)
@@ -215,7 +215,7 @@ def bilingual(rng: Random) -> Iterator[str]:
 
 
 EVENTS = (
-    # (a title, what happened) with {n} a name, {t} a thing, {l} a place, {c} a color
+    # (title, story) with {n} a name, {t} a thing, {l} a place, {c} a color
     ("The Lost {T}", "{n} lost {p} {c} {t} in the {l}. {S} looked for it everywhere."),
     ("A New {T}", "{n} bought a {c} {t} at last. {S} showed it to everybody in the {l}."),
     ("The Broken {T}", "{n} broke the {c} {t} in the {l}. {S} was sorry."),
@@ -226,7 +226,7 @@ EVENTS = (
 
 
 def event(rng: Random, person: Person) -> tuple[str, str]:
-    """A title and the two-sentence story it stands for."""
+    """A title and its story of two sentences."""
     title, story = rng.choice(EVENTS)
     thing, place, color = rng.choice(world.THINGS), rng.choice(world.PLACES), rng.choice(world.COLORS)
     told = story.format(n=person.name, t=thing, l=place, c=color, p=person.his, s=person.he, S=capitalized(person.he))
@@ -234,7 +234,7 @@ def event(rng: Random, person: Person) -> tuple[str, str]:
 
 
 def titled(rng: Random) -> str:
-    """A story with its title before or after it, or with its gist."""
+    """A story with its title before or after it, or with its summary."""
     person = any_person(rng)
     title, story = event(rng, person)
     return rng.choice(
@@ -247,7 +247,7 @@ def titled(rng: Random) -> str:
 
 
 def broken(sentence: str, rng: Random) -> str:
-    """The sentence with its words in a wrong order."""
+    """A sentence with its words in a wrong order."""
     words = sentence.split()
     mixed = list(words)
     while mixed == words:
@@ -256,7 +256,7 @@ def broken(sentence: str, rng: Random) -> str:
 
 
 def plain_sentence(rng: Random) -> str:
-    """A short correct sentence, without capital and full stop."""
+    """A short correct sentence, without initial capital and full stop."""
     animal, thing, place = rng.choice(world.ANIMALS), rng.choice(world.THINGS), rng.choice(world.PLACES)
     color, name = rng.choice(world.COLORS), rng.choice(PEOPLE)
     return rng.choice(
@@ -273,7 +273,7 @@ def plain_sentence(rng: Random) -> str:
 
 @_in_a_row
 def grammar(rng: Random) -> Iterator[str]:
-    """What pupils wrote, and whether the teacher found it well formed."""
+    """Sentences by pupils, and whether the teacher finds them well formed."""
     for _ in range(rng.randint(1, 3)):
         person, sentence = any_person(rng), plain_sentence(rng)
         is_good = rng.random() < 0.5
@@ -290,7 +290,7 @@ def grammar(rng: Random) -> Iterator[str]:
 
 @_in_a_row
 def rewording(rng: Random) -> Iterator[str]:
-    """Sentences that say the same in other words, and some that do not."""
+    """Sentences with the same meaning in other words, and some with another meaning."""
     for _ in range(rng.randint(1, 3)):
         first, same, other = rng.choice(REWORDINGS)
         one, two = rng.sample(PEOPLE, 2)
@@ -316,7 +316,7 @@ def _swapped(sentence: str, one: str, two: str) -> str:
 
 @_in_a_row
 def talk(rng: Random) -> Iterator[str]:
-    """Two people talk: one says what is wrong, the other what to do."""
+    """A conversation: one person says what is wrong, the other what to do."""
     for said, reply in rng.sample(NEEDS, rng.randint(1, 3)):
         one, two = rng.sample(PEOPLE, 2)
         yield rng.choice(
@@ -329,7 +329,7 @@ def talk(rng: Random) -> Iterator[str]:
 
 
 def topic(rng: Random) -> str:
-    """A short text, and what it was about."""
+    """A short text, and its topic."""
     name = rng.choice(tuple(TOPICS))
     said = rng.sample(TOPICS[name], rng.randint(1, 3))
     person = any_person(rng)

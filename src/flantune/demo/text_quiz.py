@@ -1,7 +1,7 @@
-"""Plain texts in which people ask each other about the world: one fact in many forms, each with its answer.
+"""Plain text in which people ask each other questions about the world, in many wordings, with the answers.
 
-A fact that a model can only say in one form is not called up by tuning in another. No text offers answers to choose
-from: that is left to tuning. None uses the words of a task's template.
+Tuning cannot elicit a fact in a form in which the model has never seen it. No text offers options to choose from: that
+is left to tuning. No text uses the words of a task's template.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Quiz:
     """A question about the world.
 
     Attributes:
-        told: What it is about, in sentences; it may be empty.
-        question: With its question mark.
+        told: Context for the question, in sentences; may be empty.
+        question: The question, with a question mark.
         answer: The right answer, without a full stop.
         others: Wrong answers.
     """
@@ -37,7 +37,7 @@ class Quiz:
 
 
 def quiz(rng: Random) -> str:
-    """One or two questions, each asked in one of many ways, answered."""
+    """One or two questions with answers, in random wordings."""
     return "\n".join(_asked(rng.choice(KINDS)(rng), rng) for _ in range(rng.choice((1, 1, 2))))
 
 

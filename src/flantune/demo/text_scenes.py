@@ -1,4 +1,4 @@
-"""Plain texts about scenes: who is where with what, asked for again in other words, and what is true of it."""
+"""Plain text about scenes: who is where with what, asked about in other words, and which claims about it are true."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flantune.demo.scenes import Claim, Holding, Scene, draw_claim, draw_scene
 from flantune.demo.world import capitalized
 
 TOLD_AGAIN = (
-    # what a later sentence says of one holding: {n} the name, {p} the place, {t} the thing, {c} the color
+    # later sentences about one holding: {n} is the name, {p} the place, {t} the thing, {c} the color
     "The one in the {p} was {n}.",
     "The one with the {t} was {n}.",
     "The color of the {t} was {c}.",
@@ -52,10 +52,10 @@ REPEATED_ROWS = (
     ("The bag held {r}.", "They put back {r}.", "things"),
     ("On the shelf lay {r}.", "They counted {r}.", "things"),
 )
-"""What is said of a row of names or of things, and what is said of the same row again."""
+"""Two sentences that contain the same list, and whether it is a list of people or of things."""
 _WORDS = (*PEOPLE, *world.THINGS, *world.COLORS, *world.PLACES, *world.ANIMALS, *world.FOODS)
 LISTED = (
-    # the head of a list, and its line for each holding
+    # the heading of a list, and its line for each holding
     ("This is who was where.", "{n}: {p}."),
     ("This is who was where.", "{p}: {n}."),
     ("These are the things they had.", "{n}: {t}."),
@@ -70,7 +70,7 @@ def _said(shape: str, one: Holding) -> str:
 
 
 def recall(rng: Random) -> str:
-    """A scene, then the same facts told again in other words."""
+    """A scene, then the same facts in other words."""
     scene = draw_scene(rng, size=rng.choice((1, 2, 2, 3, 3, 4)))
     later = [_said(rng.choice(TOLD_AGAIN), rng.choice(scene.holdings)) for _ in range(rng.randint(3, 6))]
     return " ".join([*scene.sentences(rng), *later])
@@ -93,16 +93,16 @@ def lists(rng: Random) -> str:
 
 
 def words_twice(rng: Random) -> str:
-    """A row of words, told twice. From such text a model soonest learns to look back, and from others only with it.
+    """A list of words, twice: the text from which a model learns fastest to copy from its context.
 
-    Nothing stands before the first row: with a speaker there ("Ida read: …") nothing was learned in a thousand steps.
+    Nothing precedes the first list. With a speaker before it ("Ida read: …") nothing was learned in a thousand steps.
     """
     row = " ".join(rng.sample(_WORDS, rng.randint(12, 30)))
     return f"{row}. And again: {row}."
 
 
 def told_twice(rng: Random) -> str:
-    """A scene, names or things, told twice in the same words."""
+    """A scene, or a list of names or things, twice in the same words."""
     if rng.random() < 0.5:
         told = draw_scene(rng, size=rng.choice((1, 2, 2, 3))).sentences(rng)
         return " ".join([*told, rng.choice(AND_AGAIN).format(n=rng.choice(PEOPLE)), *told])
@@ -117,13 +117,13 @@ def told_twice(rng: Random) -> str:
 
 
 def claims(rng: Random) -> str:
-    """A scene, then what people claim about it, and whether they are right."""
+    """A scene, then claims about it by people, and whether they are right."""
     scene = draw_scene(rng, size=rng.choice((1, 1, 2, 2, 2, 3)))
     return " ".join([*scene.sentences(rng), *(_judged(scene, rng) for _ in range(rng.randint(3, 6)))])
 
 
 def drawn_claim(scene: Scene, rng: Random, *, verdict: str) -> Claim:
-    """A claim whose falseness, now and then, is easy to see: it names something that is not in the scene."""
+    """A claim. In a quarter of cases, a false one is easy to recognize: it names something that is not in the scene."""
     mixes_up = len(scene.holdings) > 1 and rng.random() < 0.75
     return draw_claim(scene, rng, verdict=verdict, mixes_up=mixes_up)
 

@@ -1,4 +1,4 @@
-"""Plain texts that tell a little story: opinions, sums, who is meant by "he" or "it", lists, attributes."""
+"""Plain text that tells short stories: opinions, sums, sentences with "he" or "it", lists, attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flantune.demo.world import a, capitalized
 
 
 def review(rng: Random) -> str:
-    """What somebody thought of a film or a meal, and the verdict in several words."""
+    """A review by somebody, of a film or a meal for example, and the verdict in several words."""
     person = world.person(rng.choice(PEOPLE))
     told = draw_review(rng, person=person, sentences=rng.randint(1, 3))
     good, he, kind = told.is_positive, person.he, told.kind
@@ -33,7 +33,7 @@ def review(rng: Random) -> str:
 
 
 def counting(rng: Random) -> str:
-    """Small sums in words, and who has more."""
+    """Sums in words, and who has more."""
     parts = []
     for _ in range(rng.randint(1, 3)):
         if rng.random() < 0.6:
@@ -62,7 +62,7 @@ def _comparison(rng: Random) -> str:
 
 
 def reference(rng: Random) -> str:
-    """Sentences with a "he" or an "it", and who is meant."""
+    """Sentences with "he", "she" or "it", and who or what is meant."""
     return " ".join(_person_meant(rng) if rng.random() < 0.65 else _thing_meant(rng) for _ in range(rng.randint(1, 3)))
 
 
@@ -99,7 +99,7 @@ def _thing_meant(rng: Random) -> str:
 
 
 def choice_from_list(rng: Random) -> str:
-    """A list of things one a line, and which of them somebody takes, so that copying from a list is worth learning."""
+    """A list of things, one per line, and which of them somebody takes: teaches copying from a list."""
     person = world.person(rng.choice(PEOPLE))
     if rng.random() < 0.5:
         purpose = rng.choice(PURPOSES)
@@ -119,7 +119,7 @@ def choice_from_list(rng: Random) -> str:
 
 
 def attributes(rng: Random) -> str:
-    """A list of attributes beside the sentence that says the same."""
+    """A list of attributes, and a sentence with the same content."""
     person = world.person(rng.choice(PEOPLE))
     thing, color, size = rng.choice(world.THINGS), rng.choice(world.COLORS), rng.choice(world.SIZES)
     place, material = rng.choice(world.PLACES), rng.choice(tuple(world.MATERIALS))

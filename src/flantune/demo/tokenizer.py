@@ -1,8 +1,8 @@
-"""The demo's tokenizer: byte-level fallback under a small BPE in which a word is one token wherever it stands.
+"""The demo's tokenizer: a small BPE with byte fallback.
 
-Words carry the space before them, also at the start of a line, so that an option in a list and the same option as
-an answer are the same tokens; and nothing is added at the end, so that inputs and targets tokenized apart and
-together agree.
+A word includes the space before it, and is tokenized as if it had one at the start of a line. So an option in a list
+and the same option as an answer are the same tokens. Nothing is added at the end, so inputs and targets have the same
+tokens whether they are tokenized together or separately.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PIECES = r"▁*[A-Za-z]+|▁*[0-9]|\n|▁*[^A-Za-z0-9▁\n]|▁+"
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 3_000) -> PreTrainedTokenizerFast:
-    """A tokenizer that writes any text and gives it back byte for byte; only the sign "▁" comes back as a space."""
+    """A tokenizer that restores any text byte for byte, except that the character "▁" becomes a space."""
     import json
 
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -47,7 +47,7 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary_size: int = 3_000) -> Pr
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # The bytes need a place in the vocabulary, but they are text: a special token would be dropped in decoding.
+    # The byte tokens must be in the vocabulary but not special, since decoding drops special tokens.
     state = json.loads(tokenizer.to_str())
     state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in (PAD, EOS)]
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]

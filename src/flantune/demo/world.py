@@ -1,8 +1,7 @@
-"""The micro-world: its people and their facts, its things, places, jobs, materials and second language.
+"""The micro-world: people and facts about them, things, places, jobs, materials and a second language.
 
-Everything the demo's texts and tasks say is drawn from here and from ``catalogs``. The facts about people and towns
-depend on ``WORLD_SEED`` alone, so that a base model which has read the world's texts knows them, whatever seed the task
-rows are drawn with.
+All of the demo's texts and tasks are made from this module and ``catalogs``. The facts about people and towns depend
+only on ``WORLD_SEED``, so that pretraining text and tasks agree on them, whatever the seed of the task rows.
 """
 
 from __future__ import annotations
@@ -58,10 +57,10 @@ THINGS = tuple(
     "cup box ball bowl hat coat lamp chair key coin spoon book bag plate ring drum flute doll kite clock basket bottle "  # noqa: SIM905
     "brush candle scarf glove".split()
 )
-"""What somebody can have, whatever its color."""
+"""Things that somebody can have, in any color."""
 
 MADE_THINGS = ("bowl", "cup", "box", "ball", "ring", "plate", "spoon", "toy", "button", "star", "figure", "bead")
-"""What can be made of anything."""
+"""Things that can be made of any material."""
 MATERIALS = {
     # material: what a thing made of it does when dropped, thrown into water, thrown into a fire, left in the hot sun
     "glass": ("broke", "sank", "did not burn", "did not melt"),
@@ -83,7 +82,7 @@ MATERIALS = {
     "copper": ("did not break", "sank", "did not burn", "did not melt"),
 }
 DEEDS = (
-    # what somebody does with a thing, and the two ways in which that can end: in the order of ``MATERIALS``
+    # what somebody does with a thing, and its two possible outcomes; in the same order as in ``MATERIALS``
     ("dropped the {t}", ("broke", "did not break")),
     ("threw the {t} into the lake", ("sank", "floated")),
     ("threw the {t} into the fire", ("burned", "did not burn")),
@@ -109,7 +108,7 @@ JOBS = {
 GOOD_WORDS = tuple("great wonderful lovely excellent perfect amazing delightful superb charming brilliant".split())  # noqa: SIM905
 BAD_WORDS = tuple("awful terrible boring horrible bad dull disappointing dreadful ugly poor".split())  # noqa: SIM905
 REVIEWED = {
-    # what is reviewed: (what one did, its aspects)
+    # the kind of thing reviewed: (what the reviewer did, its aspects)
     "film": ("saw a film", ("story", "music", "acting", "ending")),
     "book": ("read a book", ("story", "language", "ending", "beginning")),
     "restaurant": ("went to a restaurant", ("food", "service", "room", "menu")),
@@ -151,7 +150,7 @@ MOKU_THINGS = ("cup", "box", "ball", "hat", "book", "key", "bread", "apple", "ca
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody of the world, with the facts that never change."""
+    """A person, with permanent facts."""
 
     name: str
     is_woman: bool
@@ -179,7 +178,7 @@ class Person:
 
 @cache
 def people() -> tuple[Person, ...]:
-    """Everybody of the world, always the same."""
+    """All people of the world, always the same."""
     rng = Random(WORLD_SEED)
 
     def dealt(values: Sequence[str]) -> list[str]:
@@ -200,13 +199,13 @@ def _by_name() -> dict[str, Person]:
 
 
 def person(name: str) -> Person:
-    """The person of that name."""
+    """The person with this name."""
     return _by_name()[name]
 
 
 @cache
 def town_facts() -> dict[str, tuple[str, str]]:
-    """Town → (river it lies on, thing it is famous for), always the same.
+    """Town → (its river, what it is famous for), always the same.
 
     >>> len(town_facts())
     12
@@ -219,7 +218,7 @@ def town_facts() -> dict[str, tuple[str, str]]:
 
 
 def outcome(material: str, deed: int) -> tuple[str, str]:
-    """What a thing of this material does after one of ``DEEDS``, and what it does not.
+    """What a thing of this material does after one of ``DEEDS``, and what it does not do.
 
     >>> outcome("glass", 0), outcome("iron", 0)
     (('broke', 'did not break'), ('did not break', 'broke'))
@@ -230,7 +229,7 @@ def outcome(material: str, deed: int) -> tuple[str, str]:
 
 
 def moku(subject: str, verb: str, thing: str, *, adjectives: tuple[str, str] = ("", "")) -> str:
-    """A sentence of the second language: subject, object, verb; adjectives after their noun.
+    """A sentence in Moku, the second language: subject, object, verb; adjectives follow their noun.
 
     >>> moku("cat", "sees", "cup", adjectives=("big", "red"))
     'kela gorun dok miro vidar'
@@ -243,7 +242,7 @@ _WITHOUT_ARTICLE = {"soap": "some soap", "scissors": "some scissors"}
 
 
 def a(noun: str) -> str:
-    """The noun phrase with its indefinite article.
+    """A noun phrase with its indefinite article, or "some".
 
     >>> a("old cup"), a("red cup"), a("soap")
     ('an old cup', 'a red cup', 'some soap')
@@ -252,7 +251,7 @@ def a(noun: str) -> str:
 
 
 def capitalized(sentence: str) -> str:
-    """The sentence with a capital first letter.
+    """A sentence with its first letter capitalized.
 
     >>> capitalized("the cup is red.")
     'The cup is red.'

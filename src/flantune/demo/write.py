@@ -1,4 +1,4 @@
-"""Writes the demo as files a user could have written: rows, task files and run files in one folder."""
+"""Writes the demo as ordinary files, such as users write: rows, task files and run files."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def base_folder(family: Family) -> Path:
 
 
 def write_demo(folder: Path, *, seed: int = 0, train_rows: int = 240, dev_rows: int = 24, test_rows: int = 200) -> Path:
-    """Everything the demo runs on, below one folder; the same arguments write the same bytes.
+    """Writes all files of the demo; the same arguments write the same bytes.
 
-    ``data/<task>/{train,dev,test}.jsonl`` hold the rows, ``tasks/`` the task files, ``decoder_only.toml`` and
-    ``encoder_decoder.toml`` the run files: all of them ordinary, to be read, copied and changed. A file that is there
-    already is left alone, as its reader may have changed it. ``effect.toml`` asks the demo's question over seeds.
+    ``data/<task>/{train,dev,test}.jsonl`` contain the rows and ``tasks/`` the task files. ``decoder_only.toml`` and
+    ``encoder_decoder.toml`` are run files, and ``effect.toml`` is a study of the demo's effect over several seeds.
+    Existing run and study files are not overwritten, since they may have been edited.
 
     Args:
-        folder: Made if absent.
-        seed: Seed of the rows. The world and its facts never change.
-        train_rows: Rows of each task to tune on.
-        dev_rows: Rows of each task to pick templates by.
-        test_rows: Rows of each task to measure on.
+        folder: The folder to write; created if absent.
+        seed: Seed of the rows. The facts of the world do not depend on it.
+        train_rows: Number of training rows per task.
+        dev_rows: Number of dev rows per task, for choosing templates.
+        test_rows: Number of test rows per task.
 
     Returns:
         The folder.

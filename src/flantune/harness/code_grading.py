@@ -1,4 +1,4 @@
-"""Metrics that a task file's own functions make: of one answer, or of all of them together."""
+"""Metrics computed by a task file's own Python functions: per answer, or over all answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 FUNCTION_REPLICATES = 100
-"""Redraws of the questions for a score that a file's own function makes of all of them: each one runs it anew."""
+"""Bootstrap replicates of a score that a file's own function computes over all questions: each calls it once."""
 
 
 def _mean(values: Floats) -> float:
@@ -32,12 +32,12 @@ def _mean(values: Floats) -> float:
 
 
 def _median(values: Floats) -> float:
-    """The harness's: of an even number the upper one of the two in the middle."""
+    """The median as in the harness: of an even number of values, the upper of the two in the middle."""
     return float(np.sort(values)[len(values) // 2])
 
 
 def _nan_mean(values: Floats) -> float:
-    """Mean of numbers; 0 of none, since results hold numbers only (the harness says NaN)."""
+    """The mean without NaN values; 0 if there are no others, where the harness gives NaN."""
     return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
 
@@ -51,18 +51,18 @@ AGGREGATIONS: Mapping[str, Callable[[Floats], float]] = {
     "nanmean": _nan_mean,
     "perplexity": _perplexity,
 }
-"""The harness's own ways to make one number of many that are computed for what functions make."""
+"""The harness's aggregations that are supported for values computed by functions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeMetric:
-    """A metric that Python of the task file has a hand in.
+    """A metric that involves a Python function of the task file.
 
     Attributes:
-        name: As the harness's results name it.
-        function: Scores one answer; None: ``process_results`` does, or the harness's own metric.
-        aggregation: How one number is made of all: a name of ``AGGREGATIONS``, or a function.
-        options: What else the function is given.
+        name: Its name in the harness's results.
+        function: Scores one answer; None: ``process_results`` or the harness's own metric does.
+        aggregation: Combines the values of all answers: a key of ``AGGREGATIONS``, or a function.
+        options: Further arguments of the function.
     """
 
     name: str
@@ -73,17 +73,17 @@ class CodeMetric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessCodeGrader(HarnessGrader):
-    """Answers as a file's own functions score them, beside the metrics that need none.
+    """Grades answers by a file's own functions, and by metrics that need none.
 
     Attributes:
-        base: Grades what needs no function, and reads answers.
+        base: Computes metrics without functions, and extracts answers.
         names: Metrics in the order of the file, the headline first.
-        made: Those that functions make, by name.
+        made: Metrics computed by functions, by name.
         code: Runs the functions.
-        rows: Row → what it was before it became a question.
-        targets: Row → its target, as the file makes it.
+        rows: Row number → the row before it became a question.
+        targets: Row number → its target, from the file.
         results: ``process_results``; None: there is none.
-        items: What the functions made of each answer graded so far; a grade's notes say which.
+        items: Values that functions returned for the answers graded so far; notes of grades are indices into it.
     """
 
     base: HarnessOptionGrader | HarnessTextGrader
@@ -97,11 +97,11 @@ class HarnessCodeGrader(HarnessGrader):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics as the harness's results name them."""
+        """Names of the metrics in the harness's results."""
         return tuple(f"{name},{chain}" for chain in self._chains for name in self.names)
 
     def column(self, metric: str) -> MetricColumn:
-        """Whatever functions make is scored over all questions, since some questions may lack it."""
+        """A metric's column. Those of functions are scored over all questions, since some may have no value."""
         made = self.made.get(metric.partition(",")[0])
         if made is None:
             return self.base.column(metric)
@@ -117,11 +117,11 @@ class HarnessCodeGrader(HarnessGrader):
         )
 
     def found(self, sample: Sample) -> Extracted:
-        """What was understood as the answer."""
+        """The extracted answer."""
         return self.base.found(sample)
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric keeps of an answer; for one that a function makes, its place in ``items``."""
+        """Each metric's notes on an answer; for a metric by a function, the index of its value in ``items``."""
         notes = self.base.notes(sample)
         for chain, answer in self._answers(sample).items():
             found = self._made(sample, answer)
@@ -131,11 +131,11 @@ class HarnessCodeGrader(HarnessGrader):
         return notes
 
     def read(self, sample: Sample) -> dict[str, str]:
-        """What each filter takes for the answer."""
+        """The answer according to each filter."""
         return self.base.read(sample) if isinstance(self.base, HarnessTextGrader) else {"none": ""}
 
     def item(self, note: float) -> Any:
-        """What a function made of an answer, by the note of its grade."""
+        """The value that a function returned for an answer, by the note in its grade."""
         return self.items[int(note)]
 
     @property
@@ -143,7 +143,7 @@ class HarnessCodeGrader(HarnessGrader):
         return tuple(one.name for one in self.base.filters) if isinstance(self.base, HarnessTextGrader) else ("none",)
 
     def _answers(self, sample: Sample) -> dict[str, Any]:
-        """What the functions get to see of an answer, after each filter."""
+        """The functions' input: the answer after each filter, or the options' scores."""
         if isinstance(self.base, HarnessTextGrader):
             return self.base.read(sample)
         greedy = sample.greedy or (False,) * len(sample.options)
@@ -161,13 +161,13 @@ class HarnessCodeGrader(HarnessGrader):
                 continue
             made = self._of_function(metric, metric.function, sample, answer)
             if isinstance(made, dict) and name not in made:
-                hint = f"let it make a number, or a mapping with {name}"
-                raise TaskError(f"{name}: its function makes {', '.join(made) or 'nothing'} instead", hint=hint)
+                hint = f"let it return a number, or a mapping with {name}"
+                raise TaskError(f"{name}: its function returns {', '.join(made) or 'nothing'} instead", hint=hint)
             found |= made if isinstance(made, dict) else {name: made}
         return found
 
     def _of_function(self, metric: CodeMetric, function: Function, sample: Sample, answer: Any) -> Any:
-        """A metric's own function of one answer; one of several right answers is enough, as in the harness."""
+        """A metric's function on one answer. Matching one of several right answers is enough, as in the harness."""
         gold = self.targets[sample.row]
         if not isinstance(gold, list):
             return self.code.metric(function, str(gold), answer, metric.options)
@@ -175,14 +175,14 @@ class HarnessCodeGrader(HarnessGrader):
         return float(any(one.get(metric.name) if isinstance(one, dict) else one for one in scores))
 
     def _own(self, name: str, sample: Sample, answer: Any) -> Any:
-        """What the harness itself would hand to the function that makes one number of all answers."""
+        """The value that the harness would pass to the function that combines all answers."""
         if isinstance(self.base, HarnessTextGrader):
             if name == "exact_match":
                 return self.base.matches(answer, sample.references)
             return [str(self.targets[sample.row]), answer]
         return self.base.item(name, sample)
 
-    # --- one number of all ------------------------------------------------------------------------------------------
+    # --- scores over all answers ------------------------------------------------------------------------------------
 
     def _score(self, metric: CodeMetric, notes: Floats, weights: Floats) -> Floats:
         items = [self.items[int(note)] for note in notes[:, 0]]
@@ -200,7 +200,7 @@ class HarnessCodeGrader(HarnessGrader):
         return np.array([total(values[draw]) if len(draw) else 0.0 for draw in draws])
 
     def _span(self) -> tuple[float, float]:
-        """Lowest and highest score that is known to be possible: functions may score on any scale."""
+        """Lowest and highest possible score, as far as known: functions may use any scale."""
         seen = [float(item) for item in self.items if isinstance(item, int | float) and not math.isnan(item)]
         return min(0.0, *seen, 0.0), max(1.0, *seen, 1.0)
 
@@ -214,4 +214,4 @@ def _number(item: Any, name: str, *, takes_nan: bool) -> float:
     if isinstance(item, int | float) and (math.isfinite(item) or (takes_nan and math.isnan(item))):
         return float(item)
     hint = "aggregation: nanmean leaves NaN out" if isinstance(item, float) and math.isnan(item) else ""
-    raise TaskError(f"{name}: a function made {item!r:.80} of an answer, where its mean needs numbers", hint=hint)
+    raise TaskError(f"{name}: a function returned {item!r:.80} for an answer, but the mean needs numbers", hint=hint)

@@ -1,8 +1,7 @@
-"""The program that runs Python functions of task files, in a process of its own: one JSON line in, one JSON line out.
+"""The program that runs Python functions of task files in a separate process: one JSON line in, one JSON line out.
 
-``task_code`` starts it and is the only one to talk to it. The first line says how much it may use; every line after it
-asks for one thing to be done, and is answered by ``{"done": …}`` or ``{"failed": …}``. What the functions print goes to
-the error stream.
+Only ``task_code`` starts it and communicates with it. The first line has its limits; each further line is a request,
+answered by ``{"done": …}`` or ``{"failed": …}``. Output that the functions print goes to the error stream.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from flantune.harness.walls import build_walls, limited
 
 Json = Any
 _ANCESTORS = 4
-"""How far above a task's folder its files may import from: ``from ...common import x`` reaches two."""
+"""Folders above a task's own from which its files may import: ``from ...common import x`` goes up two."""
 _LONGEST_MESSAGE = 1_000
 _LONGEST_CHAIN = 20
-"""How many causes of an error are looked at: they may go round in a circle."""
+"""Largest number of an error's causes that are examined: they may form a cycle."""
 
 
 def main() -> int:
-    """Serves until its input ends; returns the exit code."""
+    """Answers requests until the input ends; returns the exit code."""
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     questions = os.fdopen(os.dup(0), encoding="ascii")
-    os.dup2(2, 1)  # what the functions print is no answer
+    os.dup2(2, 1)  # output that functions print must not mix with answers
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     start = json.loads(questions.readline())
     folder = start["folder"]
@@ -50,15 +49,15 @@ def main() -> int:
         with limited(int(start["cpu_s"]), int(start["wall_s"])):
             answer = _answered(question, folder=folder)
         if os.getpid() != owner:
-            os._exit(0)  # a function forked, and came back twice: one answer is enough
+            os._exit(0)  # a function forked and returned in both processes: only one may answer
         _send(answers, {"number": number, **answer})
     return 0
 
 
 def _stand_in(collection: str) -> None:
-    """Lets files of the harness's own collection find each other as ``lm_eval.tasks.…`` where lm_eval is not installed.
+    """Makes files of the harness's own collection importable as ``lm_eval.tasks.…`` if lm_eval is not installed.
 
-    Nothing else of lm_eval is there then; what imports it gets an error that says so.
+    Imports of anything else in lm_eval fail with a clear error.
     """
     if not collection or importlib.util.find_spec("lm_eval") is not None:
         return
@@ -76,17 +75,17 @@ def _send(answers: Any, answer: Json) -> None:
 def _answered(question: Json, *, folder: str) -> Json:
     try:
         done = _DONE[question.pop("do")](**question)
-        json.dumps(done)  # what cannot be written is the functions' failure, too
+        json.dumps(done)  # a value that is not JSON counts as a failure of the function
     except MemoryError:
         return {"failed": {"kind": "memory", "message": "it ran out of memory"}}
-    except BaseException as error:  # sys.exit() and KeyboardInterrupt are failures like others
+    except BaseException as error:  # including sys.exit() and KeyboardInterrupt
         _print(error)
         return {"failed": _described(error, folder)}
     return {"done": done}
 
 
 def _print(error: BaseException) -> None:
-    """The traceback without the frames of this file, which say nothing about the function."""
+    """Prints the traceback without the frames of this file, which say nothing about the function."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
         frames = frames.tb_next
@@ -107,11 +106,11 @@ def _described(error: BaseException, folder: str) -> Json:
 
 
 def _shown(error: BaseException) -> str:
-    """An error's message, where it has one that can be read, cut to a sensible length."""
+    """An error's message, cut to a sensible length; its ``__str__`` may fail, too."""
     try:
         text = str(error)
     except Exception:
-        return "it cannot say what is wrong"
+        return "its message cannot be read"
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}… ({len(text):,} characters)"
 
 
@@ -119,7 +118,7 @@ def _shown(error: BaseException) -> str:
 
 
 def _function(reference: Sequence[str]) -> Callable[..., Any]:
-    """A function as a task file names it: of a file beside it, else of a module that can be imported."""
+    """The function with a name in a task file: from a file beside it, else from an importable module."""
     folder, name = Path(reference[0]), reference[1]
     module_name, _, attribute = name.rpartition(".")
     path = folder / (module_name.replace(".", "/") + ".py")
@@ -129,7 +128,7 @@ def _function(reference: Sequence[str]) -> Callable[..., Any]:
 
 
 def _module_of(path: Path) -> ModuleType:
-    """A file as a module of packages that stand for the folders above it, so that its relative imports work."""
+    """A file as a module, with its folders as packages, so that relative imports work."""
     name = f"{_package(path.parent, _ANCESTORS)}.{path.stem.replace('.', '_')}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
@@ -138,7 +137,7 @@ def _module_of(path: Path) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:
-            # Not through the loader: it would take byte code of an older text that is as long and of the same second.
+            # Not by the loader, which would use the byte code of an older text of the same length and second.
             exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
         except BaseException:
             del sys.modules[name]
@@ -156,11 +155,11 @@ def _package(folder: Path, above: int) -> str:
     return name
 
 
-# --- what can be asked for ------------------------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------------------------
 
 
 def _begin(functions: Sequence[Sequence[str]]) -> Json:
-    """Loads functions; random numbers start where the harness starts them."""
+    """Loads functions, and seeds random numbers as the harness does."""
     random.seed(0)
     numpy = sys.modules.get("numpy") or (
         importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
@@ -173,12 +172,12 @@ def _begin(functions: Sequence[Sequence[str]]) -> Json:
 
 
 def _docs(function: Sequence[str], rows: Sequence[Json]) -> Json:
-    """``process_docs``: a ``datasets.Dataset`` in, rows out."""
+    """``process_docs``: takes a ``datasets.Dataset``, returns rows."""
     return _rows(_function(function)(_datasets().Dataset.from_list([_read(row) for row in rows])))
 
 
 def _made(function: Sequence[str], options: Mapping[str, Any], split: str) -> Json:
-    """Rows that a function makes: those of a split where it makes splits."""
+    """The rows that a function generates; if it generates splits, those of one split."""
     found = _function(function)(**options)
     if split and isinstance(found, Mapping):
         if split not in found:
@@ -191,12 +190,12 @@ def _rows(found: Any) -> Json:
     rows = [_plain(row) for row in found]
     strange = next((row for row in rows if not isinstance(row, dict)), None)
     if strange is not None:
-        raise TypeError(f"makes {type(strange).__name__}, where rows are mappings of columns")
+        raise TypeError(f"returns {type(strange).__name__}, expected rows that are mappings from columns to values")
     return rows
 
 
 def _each(functions: Mapping[str, Sequence[str]], rows: Sequence[Json]) -> Json:
-    """Several functions of each row, in the order in which the harness calls them on it."""
+    """Calls several functions on each row, in the harness's order."""
     called = {key: _function(reference) for key, reference in functions.items()}
     found = []
     for row in rows:
@@ -206,13 +205,13 @@ def _each(functions: Mapping[str, Sequence[str]], rows: Sequence[Json]) -> Json:
 
 
 def _results(function: Sequence[str], row: Json, results: Json) -> Json:
-    """``process_results``: a row and what the model answered to it in, scores out."""
+    """``process_results``: takes a row and the model's answers to it, returns scores."""
     answers = [tuple(one) if isinstance(one, list) else one for one in results]
     return _plain(_function(function)(_read(row), answers))
 
 
 def _metric(function: Sequence[str], gold: Json, answer: Json, options: Mapping[str, Any]) -> Json:
-    """A metric of one answer; the harness knows two ways to call one."""
+    """A metric on one answer; the harness has two ways of calling it."""
     metric = _function(function)
     try:
         return _plain(metric(references=[gold], predictions=[answer], **options))
@@ -221,7 +220,7 @@ def _metric(function: Sequence[str], gold: Json, answer: Json, options: Mapping[
 
 
 def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row: Json) -> Json:
-    """A filter of one answer: a function of all answers, or a class with ``apply``."""
+    """A filter on one answer: a function of lists of answers, or a class with ``apply``."""
     found = _function(function)
     apply = found(**options).apply if isinstance(found, type) else found
     (answer,) = list(apply([[text]], [_read(row)]))
@@ -229,7 +228,7 @@ def _filter(function: Sequence[str], options: Mapping[str, Any], text: str, row:
 
 
 def _aggregate(function: Sequence[str], items: Sequence[Json], draws: Sequence[Sequence[int]]) -> Json:
-    """A score of all items for each draw, given as the places of its items."""
+    """The score over the items of each draw, which is given as indices."""
     total = _function(function)
     each = [(tuple(item) if isinstance(item, list) else item) for item in items]
     return [float(total([each[at] for at in draw])) for draw in draws]
@@ -247,7 +246,7 @@ _DONE: dict[str, Callable[..., Json]] = {
 }
 
 
-# --- values that JSON does not know ---------------------------------------------------------------------------------
+# --- values without a JSON type -------------------------------------------------------------------------------------
 
 _TIMES: Mapping[str, Callable[[str], Any]] = {
     "datetime": datetime.fromisoformat,
@@ -259,9 +258,9 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _plain(value: Any) -> Json:
-    """A value in JSON's types; other types are refused by name."""
+    """A value converted to JSON types; other types are refused by name."""
     if isinstance(value, str) and not value.isascii() and (half := _HALF.search(value)):
-        raise ValueError(f"makes text with half a character ({half[0]!a}), which nothing can write")
+        raise ValueError(f"returns text with half a character ({half[0]!a}), which cannot be written")
     if value is None or isinstance(value, str | bool | int | float):
         return value.item() if value is not None and hasattr(value, "item") else value
     if isinstance(value, Mapping):
@@ -270,10 +269,10 @@ def _plain(value: Any) -> Json:
         return [_plain(item) for item in value]
     if isinstance(value, datetime | date | time):
         return {_TIME: type(value).__name__, "text": value.isoformat()}
-    if hasattr(value, "tolist"):  # of numpy or torch
+    if hasattr(value, "tolist"):  # numpy or torch
         return _plain(value.tolist())
     raise TypeError(
-        f"makes a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
+        f"returns a value of the type {type(value).__name__}, which is neither text, number, list nor mapping"
     )
 
 

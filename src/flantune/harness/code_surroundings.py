@@ -1,4 +1,4 @@
-"""What the process that runs functions of task files can see of its surroundings."""
+"""The environment of the process that runs functions of task files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "NLTK_DATA")
-"""What of the environment the functions get to see: no tokens, no keys, no proxies."""
+"""Environment variables that are passed on: no tokens, keys or proxies."""
 
 
 def environment(own: Path) -> dict[str, str]:
-    """The process's environment: nothing secret, no hub, one folder to write into."""
+    """The process's environment variables: no secrets, no hub, one folder for all files that it writes."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     home = os.environ.get("NLTK_DATA") or str(Path.home() / "nltk_data")
     source = str(Path(__file__).parents[2])
@@ -30,6 +30,6 @@ def environment(own: Path) -> dict[str, str]:
 
 
 def collection(folder: Path) -> str:
-    """The harness's own collection of tasks, where a folder is in it; else empty."""
+    """The folder of the harness's own collection of tasks, if the given folder is in it; else empty."""
     above = (one for one in (folder, *folder.parents) if one.name == "tasks" and one.parent.name == "lm_eval")
     return str(next(above, ""))

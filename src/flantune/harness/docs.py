@@ -135,7 +135,7 @@ def text_of(task: HarnessTask, row: Row, key: str = "doc_to_text") -> str:
     check_column(task, row, key)
     value = row[template] if isinstance(template, str) and template in row else None
     if isinstance(template, int) or (isinstance(value, int) and "doc_to_choice" in task.values):
-        raise TaskError(f"{key}: a number (choices inside the question) is not read", where=str(task.path))
+        raise TaskError(f"{key}: a number (choices inside the question) is not supported", where=str(task.path))
     return str(value) if value is not None else render(str(template), row, where=f"{task.path}: {key}")
 
 
@@ -143,7 +143,7 @@ def _question(task: HarnessTask, made: object, key: str) -> str:
     if isinstance(made, str):
         return made
     what = "a number (choices inside the question)" if isinstance(made, int) else f"{made!r:.80}, which is not text,"
-    raise TaskError(f"{key}: {what} is not read", where=str(task.path))
+    raise TaskError(f"{key}: {what} is not supported", where=str(task.path))
 
 
 def check_column(task: HarnessTask, row: Row, key: str) -> None:

@@ -161,12 +161,12 @@ def read_filters(
         strange = [step.function for step in steps if not _is_done(step)]
         unknown += strange
         if strange:
-            notes.append(f'the filter {name} is left out: "{strange[0]}" is not done')
+            notes.append(f'the filter {name} is left out: "{strange[0]}" is not supported')
         else:
             found.append(Filter(name=name, steps=steps))
     if not found:
-        hint = "name one of these in the file, or one filter more that uses them alone"
-        message = f'filter_list: "{unknown[0]}" is not known; there are {", ".join(FILTERS)}'
+        hint = "use one of these in the file, or add a filter that uses only these"
+        message = f'filter_list: "{unknown[0]}" is not supported; supported are {", ".join(FILTERS)}'
         raise TaskError(message, where=where, hint=hint)
     return tuple(found), notes
 

@@ -1,4 +1,4 @@
-"""The harness's own metrics and filters, so that its numbers are reproduced."""
+"""The harness's own metrics, reproduced exactly."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 Score = Callable[["NDArray[np.float64]", "NDArray[np.float64]"], "NDArray[np.float64]"]
 
 OPTION_METRICS = ("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mcc")
-"""Metrics of multiple choice: by the sum, per character, per byte; whether the right choice is what greedy decoding
-writes; F1 of choice 1 and Matthews' correlation over all questions."""
+"""Metrics of multiple choice: accuracy by the summed log-likelihood, per character or per byte; whether greedy decoding
+yields the right choice; F1 of choice 1 and Matthews' correlation, over all questions."""
 TEXT_METRICS = ("exact_match", "bleu", "chrf")
 PERCENT = ("bleu", "chrf")
-"""Metrics that the harness gives out of a hundred."""
+"""Metrics that the harness reports on a scale of 0 to 100."""
 _OF_ALL: Mapping[str, Score] = {"f1": class_f1, "mcc": matthews, "bleu": corpus_bleu, "chrf": corpus_chrf}
 _SPANS = {"mcc": (-1.0, 1.0)}
 _NORMALIZATIONS: Mapping[str, Normalization] = {"acc_norm": "character", "acc_bytes": "byte"}
@@ -44,10 +44,10 @@ _DIGITS = str.maketrans("", "", string.digits)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessGrader(ABC):
-    """Answers as the harness scores them, by metrics that a file names.
+    """Grades answers as the harness does, by the metrics that a file names.
 
     Attributes:
-        headline: The metric that stands for all, as results name it; empty: the first.
+        headline: Name of the headline metric in the results; empty: the first metric.
     """
 
     headline: str = ""
@@ -55,29 +55,29 @@ class HarnessGrader(ABC):
     @property
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
-        """Metrics as the harness's results name them, in the order of the file."""
+        """Names of the metrics in the harness's results, in the order of the file."""
 
     @abstractmethod
     def column(self, metric: str) -> MetricColumn:
-        """How what is kept for a metric becomes its score."""
+        """How a metric's notes become its score."""
 
     @abstractmethod
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric keeps of an answer."""
+        """Each metric's notes on an answer."""
 
     @abstractmethod
     def found(self, sample: Sample) -> Extracted:
-        """What was understood as the answer."""
+        """The extracted answer."""
 
     @property
     def columns(self) -> Columns:
-        """What it notes, the headline first."""
+        """The columns of all metrics, the headline first."""
         headline, *others = map(self.column, self._in_order)
         return Columns(headline=headline, others=tuple(others))
 
     @property
     def rules(self) -> Rules:
-        """None: the harness has filters."""
+        """No rules: the harness has filters instead."""
         return ()
 
     def grade(self, sample: Sample) -> Grade:
@@ -92,7 +92,7 @@ class HarnessGrader(ABC):
 
 
 def harness_column(metric: str) -> MetricColumn:
-    """One of the harness's own metrics."""
+    """The column of one of the harness's own metrics."""
     name = metric.partition(",")[0]
     found = Metric(
         name=metric,
@@ -107,11 +107,11 @@ def harness_column(metric: str) -> MetricColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessOptionGrader(HarnessGrader):
-    """Multiple choice as the harness scores it: the first of the greatest, no tolerance.
+    """Grades multiple choice as the harness does: the first option with the highest score, without tolerance.
 
     Attributes:
         names: Metrics, the headline first.
-        golds: Row → right choices.
+        golds: Row number → indices of the right choices.
     """
 
     names: tuple[str, ...]
@@ -127,11 +127,11 @@ class HarnessOptionGrader(HarnessGrader):
         return harness_column(metric)
 
     def found(self, sample: Sample) -> Extracted:
-        """The choice."""
+        """The chosen option."""
         return Extracted(answer=sample.options[self._values(sample)[0]["acc"]], rule="likeliest")
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric keeps of a question."""
+        """Each metric's notes on a question."""
         return {f"{name},none": self._note(name, sample) for name in self.names}
 
     def _note(self, name: str, sample: Sample) -> Statistics:
@@ -142,13 +142,13 @@ class HarnessOptionGrader(HarnessGrader):
         return (float(golds[0]) if golds else -1.0, float(chosen["acc"]), float(len(sample.options)))
 
     def item(self, name: str, sample: Sample) -> float | list[int]:
-        """What the harness keeps of a question for the final score: a score, or the right and the chosen option."""
+        """The harness's value for a question: a score, or the indices of the right and the chosen option."""
         golds = self.golds[sample.row]
         chosen, values = self._values(sample)
         return values[name] if name in values else [golds[0] if golds else -100, chosen["acc"]]
 
     def _values(self, sample: Sample) -> tuple[dict[str, int], dict[str, float]]:
-        """The choice by each measure, and the scores of one question."""
+        """The choice under each normalization, and the scores of one question."""
         golds = self.golds[sample.row]
         sizes = {
             "acc": [1] * len(sample.options),
@@ -168,14 +168,14 @@ def _first_best(scores: Sequence[float], sizes: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessTextGrader(HarnessGrader):
-    """Written answers as the harness scores them: every filter, every metric of what it leaves.
+    """Grades generated answers as the harness does: every metric after every filter.
 
     Attributes:
         filters: The filters, the headline's first.
         names: Metrics, the headline first.
         options: Settings of exact match: ignore_case, ignore_punctuation, ignore_numbers, regexes_to_ignore.
-        choices: Row → its choices, for filters that look for one of them.
-        rows: Row → all its columns, for filters that are functions.
+        choices: Row number → the row's choices, for filters that look for one of them.
+        rows: Row number → the row's columns, for filters that are functions.
     """
 
     filters: tuple[Filter, ...]
@@ -194,13 +194,13 @@ class HarnessTextGrader(HarnessGrader):
         return harness_column(metric)
 
     def found(self, sample: Sample) -> Extracted:
-        """What the first filter leaves."""
+        """The answer after the first filter."""
         name, text = self.filters[0].name, self.read(sample)[self.filters[0].name]
         is_found = text not in {"", "[invalid]"}
         return Extracted(answer=text if is_found else None, rule=name if is_found else "")
 
     def notes(self, sample: Sample) -> dict[str, Statistics]:
-        """What each metric after each filter keeps of an answer."""
+        """Notes of each metric after each filter."""
         found, wanted = self.read(sample), sample.references or ("",)
         return {
             f"{name},{one.name}": _NOTES[name](found[one.name], wanted)
@@ -211,14 +211,14 @@ class HarnessTextGrader(HarnessGrader):
         }
 
     def read(self, sample: Sample) -> dict[str, str]:
-        """What each filter takes for the answer."""
+        """The answer after each filter."""
         choices, row = self.choices.get(sample.row, ()), self.rows.get(sample.row, {})
         return {one.name: one.apply(sample.prediction, choices, row) for one in self.filters}
 
     def silence_notes(self, references: Sequence[Sequence[str]]) -> Iterator[str]:
-        """A note where a file's own settings leave nothing of right answers, so that writing nothing is right.
+        """A note if a file's settings reduce right answers to nothing, so that an empty answer counts as right.
 
-        It is counted as the harness does, but not silently.
+        The score is the harness's; this only makes the problem visible.
 
         Args:
             references: The right answers of each question.
@@ -228,12 +228,12 @@ class HarnessTextGrader(HarnessGrader):
         if silent and "exact_match" in self.names:
             shown = next(one for one in wanted[silent[0]] if not self._plain(one))
             yield (
-                f"to exact_match with this file's settings {len(silent)} of {len(references)} right answers are empty, "
-                f"so that writing nothing is right; question {silent[0]}: {shown!r:.60}"
+                f"with this file's settings of exact_match {len(silent)} of {len(references)} right answers are empty, "
+                f"so an empty answer counts as right; question {silent[0]}: {shown!r:.60}"
             )
 
     def matches(self, answer: str, references: Sequence[str]) -> float:
-        """Whether an answer is one of the right ones, by the file's settings of exact match."""
+        """1 if an answer equals one of the right ones under the file's settings of exact match, else 0."""
         return float(any(self._plain(answer) == self._plain(reference) for reference in references))
 
     def _plain(self, text: str) -> str:

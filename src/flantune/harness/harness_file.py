@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as values: YAML read, ``include`` and groups resolved, nothing run."""
+"""Task files of lm-evaluation-harness as values: YAML with ``include`` and groups resolved; no code is run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _SHOT_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessTask:
-    """One task, all of its ``include`` files merged.
+    """One task, with all of its ``include`` files merged.
 
     Attributes:
-        values: Its settings, as the YAML has them.
-        group: The group it was asked for in; empty when by itself.
+        values: Its settings, as in the YAML.
+        group: The requested group that it belongs to; empty if the task itself was requested.
         code: Runs the functions it names; None: they are not run.
     """
 
@@ -48,10 +48,10 @@ class HarnessTask:
     code: TaskCode | None = None
 
     def of_exemplars(self) -> HarnessTask:
-        """The task with the fields that its exemplars are shown with.
+        """The task with the fields for its exemplars.
 
         Raises:
-            TaskError: They are made by Python code, which is not run.
+            TaskError: They are Python functions, which are not run.
         """
         shots = self.values.get("fewshot_config") or {}
         if self.code is None:
@@ -60,15 +60,15 @@ class HarnessTask:
         return replace(self, values={**self.values, **own}) if own else self
 
     def text(self, key: str, default: str = "") -> str:
-        """A setting that is text."""
+        """A setting as text."""
         value = self.values.get(key)
         return default if value is None else str(value)
 
     def function(self, key: str) -> tuple[TaskCode, Function] | None:
-        """The code and the function that a setting names; None where it names none.
+        """The code and the function that a setting names; None if it names no function.
 
         Raises:
-            TaskError: It names one, and functions are not run.
+            TaskError: It names a function, and functions are not run.
         """
         value = self.values.get(key)
         if not isinstance(value, Function):
@@ -78,7 +78,7 @@ class HarnessTask:
         return self.code, value
 
     def functions(self, *, shots: int) -> tuple[Function, ...]:
-        """Every function that has to be run for its questions with ``shots`` exemplars each."""
+        """All functions needed for its questions with ``shots`` exemplars each."""
         keys = ("process_docs", "custom_dataset", "process_results", *FIELDS)
         used: Tree = {key: self.values.get(key) for key in keys}
         if shots:
@@ -91,10 +91,10 @@ def read_task_file(path: Path, *, limits: Limits | None = None) -> tuple[Harness
 
     Args:
         path: The file.
-        limits: How much its Python functions may use; None: they are not run, and it is refused where it needs them.
+        limits: Limits of its Python functions; None: they are not run, and a file that needs them is refused.
 
     Raises:
-        TaskError: The file cannot be read, or needs what flantune does not do.
+        TaskError: The file cannot be read, or needs something that flantune does not support.
     """
     _neighbors.cache_clear()
     values = load_settings(path)
@@ -106,11 +106,11 @@ def read_task_file(path: Path, *, limits: Limits | None = None) -> tuple[Harness
 
 
 _Found = tuple[Tree, Path, str]
-"""The settings of a task, its file, and the group it was asked for in."""
+"""The settings of a task, its file, and the requested group that it belongs to."""
 
 
 def _group_tasks(values: Tree, path: Path, *, outer: str = "") -> Iterator[_Found]:
-    """A group's tasks; those of a group within it count for the outermost, which is what was asked for."""
+    """A group's tasks; those of inner groups belong to the outermost group, the requested one."""
     group = outer or str(values["group"])
     for entry in values["task"]:
         if isinstance(entry, Mapping) and isinstance(entry.get("task"), list):
@@ -138,7 +138,7 @@ def _named_tasks(name: str, path: Path, *, group: str) -> Iterator[_Found]:
 
 
 def _find(name: str, path: Path) -> list[Path]:
-    """The file of a task or group by its name, or all files of a tag, among those in the folder and below it."""
+    """The file of the task or group with this name, or all files with this tag, in or below the folder."""
     named, tagged = [], []
     for other, values in _neighbors(path.parent):
         tags = values.get("tag") or []
@@ -151,11 +151,11 @@ def _find(name: str, path: Path) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
-    """Every task file in a folder and below it; other files are passed over."""
+    """Every task file in or below a folder; other files are skipped."""
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         try:
-            # What a file includes may name its tag.
+            # The tag may be in an included file.
             found.append((path, load_settings(path)))
         except TaskError:
             continue
@@ -164,14 +164,14 @@ def _neighbors(folder: Path) -> tuple[tuple[Path, Tree], ...]:
 
 def _task(values: Tree, path: Path, *, group: str, limits: Limits | None) -> HarnessTask:
     shots = values.get("fewshot_config") or {}
-    unread = [(f"fewshot_config.{key}", "is not read", "leave it out") for key in shots if key not in _SHOT_KEYS]
+    unread = [(f"fewshot_config.{key}", "is not supported", "leave it out") for key in shots if key not in _SHOT_KEYS]
     refuse([*problems(values, _READ, runs_code=limits is not None), *unread], path)
     code = None if limits is None else TaskCode(path, limits)
     return HarnessTask(name=str(values["task"]), values=values, path=path, group=group, code=code)
 
 
 def load_settings(path: Path, *, depth: int = 0) -> Tree:
-    """A file with what it includes below its own settings."""
+    """A file's settings, with included files as defaults."""
     values = _parse(path)
     includes = values.pop("include", [])
     merged: Tree = {}
@@ -179,7 +179,7 @@ def load_settings(path: Path, *, depth: int = 0) -> Tree:
         if depth > 20:
             raise TaskError("includes itself", where=str(path))
         base = load_settings(path.parent / str(name), depth=depth + 1)
-        # What the included file is called is its own; its list of tasks is, too.
+        # The included file's list of tasks is not inherited.
         merged |= {key: value for key, value in base.items() if key != "task_list"}
     return {**merged, **values}
 
@@ -203,7 +203,7 @@ def _parse(path: Path) -> Tree:
 
 
 def _yaml_fault(error: Exception) -> str:
-    """A fault of the parser in one line, with its place in the file."""
+    """A parser's error in one line, with its place in the file."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = getattr(error, "problem", None) or str(error).partition("\n")[0]
     return f"{what} in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else str(what)

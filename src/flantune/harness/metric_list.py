@@ -1,4 +1,4 @@
-"""What a task file's ``metric_list``, ``filter_list`` and ``process_results`` ask for, as what grades its answers."""
+"""The grader of a task's answers, from its file's ``metric_list``, ``filter_list`` and ``process_results``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 _Entry = Mapping[str, Any]
 _OF_AN_ENTRY = ("metric", "aggregation", "higher_is_better", "hf_evaluate")
 _HANDED_ON = ("f1", "bleu", "chrf", "ter")
-"""Metrics of written answers of which the harness hands gold and answer to what makes one number of all."""
+"""Metrics of generated answers for which the harness passes right answer and answer to the aggregation function."""
 
 
 def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tuple[HarnessGrader, tuple[str, ...]]:
-    """What grades the answers to these rows, and notes on what the file asks for that is not computed.
+    """The grader of the answers to these rows, and notes on metrics in the file that are not computed.
 
     Raises:
-        TaskError: Nothing is computed, or no question has a right choice.
+        TaskError: No metric can be computed, or no question has a right choice.
     """
     default = [{"metric": "acc"}, {"metric": "acc_norm"}] if is_choice else [{"metric": "exact_match"}]
     entries: list[_Entry] = list(task.values.get("metric_list") or default)
@@ -58,10 +58,10 @@ def grader_of(task: HarnessTask, rows: Sequence[Row], *, is_choice: bool) -> tup
 
 
 def choose_metrics(task: HarnessTask, *, is_choice: bool) -> tuple[tuple[str, ...], dict[str, CodeMetric], list[str]]:
-    """The metrics that need none of the file's functions, those that do and can be had, and notes on the others.
+    """Supported metrics without functions of the file, supported ones with them, and notes on the others.
 
     Raises:
-        TaskError: There is none of either kind.
+        TaskError: None is supported.
     """
     known = OPTION_METRICS if is_choice else TEXT_METRICS
     default = [{"metric": name} for name in (("acc", "acc_norm") if is_choice else ("exact_match",))]
@@ -87,17 +87,17 @@ def choose_metrics(task: HarnessTask, *, is_choice: bool) -> tuple[tuple[str, ..
 
 
 def name_of(entry: _Entry) -> str:
-    """What the harness's results call a metric; one that is a function by its own name."""
+    """A metric's name in the harness's results; a function's is its own name."""
     metric = entry.get("metric")
     return metric.name.rpartition(".")[2] if isinstance(metric, Function) else str(metric)
 
 
 def _of_code(task: HarnessTask, entry: _Entry, *, is_choice: bool) -> CodeMetric | None:
-    """A metric that the file's functions make; None where functions are not run, or its kind is not supported."""
+    """A metric that uses the file's functions; None if functions are not run, or it is not supported."""
     metric, total = entry.get("metric"), entry.get("aggregation")
     options = {key: value for key, value in entry.items() if key not in _OF_AN_ENTRY}
     is_by_results = task.values.get("process_results") is not None
-    # Of choices the harness takes right and chosen itself, whatever library the file names for the metric.
+    # For choices, the harness ignores the library that the file names, and compares right and chosen itself.
     is_of_library = entry.get("hf_evaluate") and not is_choice and not is_by_results
     if task.code is None or is_of_library or any(functions(options)):
         return None
@@ -115,7 +115,7 @@ def _of_code(task: HarnessTask, entry: _Entry, *, is_choice: bool) -> CodeMetric
 
 
 def _cannot_load(task: HarnessTask, metric: CodeMetric) -> str:
-    """Why a metric's functions cannot be loaded; empty when they can."""
+    """Why a metric's functions cannot be loaded; empty if they can."""
     wanted = [one for one in (metric.function, metric.aggregation) if isinstance(one, Function)]
     try:
         if task.code is not None:
@@ -126,7 +126,10 @@ def _cannot_load(task: HarnessTask, metric: CodeMetric) -> str:
 
 
 def _is_one_target(task: HarnessTask, rows: Sequence[Row], metric: CodeMetric) -> bool:
-    """Several right answers: the harness turns them into yes or no, which no function can read as a pair."""
+    """False if the metric needs pairs of right answer and answer, but questions have several right answers.
+
+    The harness then passes only whether the answer is right.
+    """
     is_pair = metric.function is None and metric.name in _HANDED_ON and task.values.get("process_results") is None
     return not (is_pair and rows and isinstance(target_of(task, rows[0]), list))
 
@@ -178,6 +181,6 @@ def _wrong_targets(task: HarnessTask, rows: Sequence[Row], golds: Mapping[int, t
 
 
 def said_of(task: HarnessTask, row: Row) -> str:
-    """What a row's target is, and which values are allowed."""
+    """A row's target and the allowed values, in words."""
     choices = ", ".join(map(repr, choices_of(task, row)))
     return f"doc_to_target makes {target_of(task, row)!r}, the choices are {choices}"

@@ -314,9 +314,9 @@ def _writing_notes(task: HarnessTask) -> Iterator[str]:
     """Notes on generation settings of a file that are not followed."""
     given = task.values.get("generation_kwargs") or {}
     if given.get("do_sample") or int(task.values.get("repeats") or 1) > 1:
-        yield "the file asks for drawn answers; the likeliest one was written, once"
+        yield "the file sets sampling; each answer was generated once, greedily"
     if int(given.get("num_beams") or 1) > 1:
-        yield f"the file asks for {given['num_beams']} beams; the likeliest token was taken each time"
+        yield f"the file sets {given['num_beams']} beams; answers were generated greedily"
 
 
 def by_group(exams: Sequence[HarnessExam]) -> Iterator[tuple[str, tuple[HarnessExam, ...]]]:

@@ -1,4 +1,4 @@
-"""What a harness task file asks for and flantune does not do: where it stands, and what to do instead."""
+"""Unsupported settings of harness task files: where they are, and what to do instead."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _ROWS = "write the rows it makes into a JSON file, name that in dataset_kwargs.d
 _COLUMN = "write what it makes into a column of a JSON file, and name that column here"
 _METRICS = "leave it out, and name metrics in metric_list"
 _NO_CODE = "flantune runs no code of task files unless told to"
-TRUST = "with --trust-task-code these functions run, as a program of whoever wrote them: read them first"
-"""What can be done about functions, and what it means."""
+TRUST = "with --trust-task-code these functions are run, like any program by their author: read them first"
+"""Hint on how to run functions, and its risk."""
 
 OF_CODE = {
     "process_docs": (f"a function that changes rows; {_NO_CODE}", _ROWS),
     "process_results": (f"a function that scores; {_NO_CODE}", _METRICS),
     "custom_dataset": (f"a function that makes rows; {_NO_CODE}", _ROWS),
 }
-"""Keys that name a function and nothing else: what it is for, what to do instead."""
+"""Keys whose only possible value is a function → its purpose, what to do instead."""
 
 REFUSED = {
     "class": ("a task written in Python", "write its prompts as templates of a task file"),
     "use_prompt": ("a prompt of promptsource", "write the template into doc_to_text and doc_to_target"),
-    "doc_to_image": ("images are not read", "name a task of text alone"),
-    "doc_to_audio": ("audio is not read", "name a task of text alone"),
+    "doc_to_image": ("images are not supported", "choose a task that has only text"),
+    "doc_to_audio": ("audio is not supported", "choose a task that has only text"),
 }
-"""Keys that change what is asked or how it is scored in a way flantune does not do: what they are, what to do."""
+"""Unsupported keys that change questions or scores → what they are, what to do instead."""
 
 UNUSED_CODE = ("doc_to_decontamination_query", "metric_list", "filter_list", "fewshot_config")
-"""Keys whose functions matter only where they are used: there they are refused, or left out with a note."""
+"""Keys whose functions are checked only when they are used: then they are refused, or left out with a note."""
 
 FIELDS = ("doc_to_text", "doc_to_target", "doc_to_choice")
-"""Keys that a function may make a value of, a row at a time."""
+"""Keys whose value may be a function of a row."""
 
 
 class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Plain YAML values, and names of functions, which stand in files beside the YAML file that names them.
+    """Loads plain YAML values, and names of functions in Python files beside the YAML file.
 
     Attributes:
-        folder: Where that file lies.
+        folder: Folder of the YAML file.
     """
 
     folder = Path()
@@ -61,7 +61,7 @@ Loader.add_constructor("!function", _function)
 
 
 def functions(value: object, key: str = "") -> Iterator[tuple[str, Function]]:
-    """Every function named in a value, with the keys that lead to it.
+    """Every function named in a value, with its dotted key.
 
     >>> [(key, found) for key, found in functions({"a": [{"b": Function(folder=Path(), name="x.y")}]})]
     [('a.b', !function x.y)]
@@ -79,12 +79,12 @@ def functions(value: object, key: str = "") -> Iterator[tuple[str, Function]]:
 def problems(
     values: Mapping[str, Any], known: Collection[str], *, runs_code: bool = False
 ) -> Iterator[tuple[str, str, str]]:
-    """Key, what is wrong with it, and what to do instead, for everything that is not supported.
+    """Everything unsupported: its key, what is wrong, and what to do instead.
 
     Args:
         values: The task's settings.
-        known: Keys that are read.
-        runs_code: Functions of the file are run where the harness would run them.
+        known: Supported keys.
+        runs_code: Whether functions of the file are run.
     """
     for key, value in values.items():
         if key in OF_CODE:
@@ -101,7 +101,7 @@ def problems(
             yield key, "is missing", f"give {key}: {'a name' if key == 'task' else 'a column or a template'}"
     kind = values.get("output_type", "generate_until")
     if kind not in {"multiple_choice", "generate_until"}:
-        yield "output_type", f"{kind} is not read", "ask it as multiple_choice or generate_until"
+        yield "output_type", f"{kind} is not supported", "use multiple_choice or generate_until"
 
 
 def _of_code(key: str, value: object, *, runs_code: bool) -> Iterator[tuple[str, str, str]]:
@@ -117,7 +117,7 @@ def _code(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
-    """Raises when settings that are about to be used name Python code.
+    """Makes sure that settings about to be used name no Python code.
 
     Raises:
         TaskError: A setting names Python code.
@@ -126,15 +126,15 @@ def refuse_functions(values: Mapping[str, Any], path: Path) -> None:
 
 
 def not_run(values: Mapping[str, Any], path: Path) -> TaskError:
-    """What to raise where settings that are about to be used name Python code that may not run."""
+    """The error for settings about to be used that name Python code, which may not run."""
     return _error(list(_code(values)), path)
 
 
 def refuse(found: Sequence[tuple[str, str, str]], path: Path) -> None:
-    """Raises one error with all that is wrong with a task file; returns when nothing is.
+    """Raises one error with everything that is wrong with a task file; returns if nothing is.
 
     Args:
-        found: As ``problems`` gives it.
+        found: The problems, as returned by ``problems``.
         path: The file.
 
     Raises:
@@ -157,10 +157,7 @@ def _error(found: Sequence[tuple[str, str, str]], path: Path) -> TaskError:
 
 
 def _place(path: Path, key: str) -> str:
-    """The key with its line, and the included file that it stands in.
-
-    A missing key is named alone.
-    """
+    """The key with its line, and the included file that it is in; only the key if it is missing."""
     for file in (path, *_included(path)):
         line = _line(_node(file), key.split("."))
         if line is not None:
@@ -188,7 +185,7 @@ def _entries(node: yaml.Node | None) -> list[tuple[Any, Any]]:
 
 
 def _line(node: yaml.Node | None, keys: Sequence[str]) -> int | None:
-    """The line of a nested key; lists on the way are looked through."""
+    """The line of a nested key, searched for in all elements of lists."""
     if isinstance(node, yaml.SequenceNode):
         return next((line for item in node.value if (line := _line(item, keys)) is not None), None)
     for name, value in _entries(node):

@@ -1,8 +1,8 @@
-"""Python functions of task files, run in a process of their own that can do little else: only where that is asked for.
+"""Runs Python functions of task files, if the user allows it, in a separate process with few rights.
 
-A function is named by the folder of the file that names it and by its own name, ``utils.process_docs``. Rows and
-answers travel as JSON lines, many at a time, to ``code_process`` and back; nothing is pickled, and nothing of a task's
-Python is ever imported here.
+A function is identified by the folder of the file that names it and by its name, ``utils.process_docs``. Rows and
+answers are sent as JSON lines, many at a time, to ``code_process`` and back. Nothing is pickled, and a task's Python is
+never imported into this process.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from flantune.harness.code_surroundings import collection, environment
 Json = Any
 _LAST_LINES, _LAST_BYTES, _LONGEST_LINE = 6, 8_000, 200
 _PATIENCE_S = 10
-"""How long a process that no longer answers may take to end."""
+"""Seconds that a process may take to end after it has closed its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a task's functions may use.
+    """Limits of a task's functions.
 
     Attributes:
-        wall_s: Seconds for one thing asked of them: all rows of a split, say.
-        cpu_s: Seconds of processor time for the same.
+        wall_s: Seconds for one request, such as all rows of a split.
+        cpu_s: Seconds of processor time for one request.
         memory_bytes: Address space of their process.
-        file_bytes: Size of a file they write into their own folder.
+        file_bytes: Size of a file that they write into their own folder.
     """
 
     wall_s: int = 900
@@ -52,7 +52,7 @@ class Limits:
 
 
 class MissingModuleError(TaskError):
-    """A task's functions import what is not installed.
+    """A task's functions import a module that is not installed.
 
     Attributes:
         module: Its name.
@@ -63,11 +63,11 @@ class MissingModuleError(TaskError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Function:
-    """A function as a task file names it.
+    """A function named in a task file.
 
     Attributes:
-        folder: Where the file is that names it.
-        name: As it stands there, ``utils.process_docs``.
+        folder: Folder of the file that names it.
+        name: Its name in that file, ``utils.process_docs``.
     """
 
     folder: Path
@@ -78,13 +78,13 @@ class Function:
 
     @property
     def file(self) -> Path | None:
-        """Its Python file; None where a module of that name is to be imported."""
+        """Its Python file; None if it is in an importable module instead."""
         path = self.folder / (self.name.rpartition(".")[0].replace(".", "/") + ".py")
         return path if path.is_file() else None
 
     @property
     def reference(self) -> list[str]:
-        """Folder and name, as the process wants them."""
+        """Folder and name, as in requests to the process."""
         return [str(self.folder.resolve()), self.name]
 
 
@@ -92,13 +92,12 @@ class Function:
 class TaskCode:
     """The functions of one task file.
 
-    Functions of files in one folder share a process while nothing else was asked for in between; there is never more
-    than one such process.
+    There is at most one process at a time. Consecutive requests for functions from the same folder share it.
 
     Attributes:
         path: The task file, for messages.
-        limits: How much they may use.
-        made: Function and row → what was made of it; asked for once.
+        limits: Their limits.
+        made: Folder, name and row → the value that the function returned; each is requested once.
     """
 
     path: Path
@@ -107,11 +106,11 @@ class TaskCode:
     process: ClassVar[_Process | None] = None
 
     def begin(self, functions: Sequence[Function]) -> None:
-        """Loads functions, so that what is missing shows before any row is read.
+        """Loads functions, so that missing ones are reported before any row is read.
 
         Raises:
-            MissingModuleError: They import what is not installed.
-            TaskError: One is not there, or its file fails to load.
+            MissingModuleError: They import a module that is not installed.
+            TaskError: One does not exist, or its file cannot be loaded.
         """
         running = TaskCode.process
         if running is not None and not running.is_fresh:
@@ -120,15 +119,15 @@ class TaskCode:
             self._ask("begin", function, functions=[function.reference])
 
     def docs(self, function: Function, rows: Sequence[Json]) -> list[Json]:
-        """What ``process_docs`` makes of all rows of a split."""
+        """The rows of a split after ``process_docs``."""
         return list(self._ask("docs", function, function=function.reference, rows=rows))
 
     def rows(self, function: Function, options: Mapping[str, Any], split: str = "") -> list[Json]:
-        """Rows that a function makes: those of a split where it makes splits."""
+        """The rows that a function generates; if it generates splits, those of one split."""
         return list(self._ask("made", function, function=function.reference, options=options, split=split))
 
     def prepare(self, functions: Mapping[str, Function], rows: Sequence[Json]) -> None:
-        """Calls functions on many rows at once; ``value`` then has what they made."""
+        """Calls functions on many rows at once; ``value`` then returns the results without a request."""
         texts = {_text(row): row for row in rows}
         new = {
             text: row
@@ -145,27 +144,27 @@ class TaskCode:
                 self.made[str(function.folder), function.name, text] = values[key]
 
     def value(self, function: Function, row: Json) -> Json:
-        """What a function makes of a row."""
+        """A function's result on a row."""
         self.prepare({"value": function}, [row])
         return self.made[str(function.folder), function.name, _text(row)]
 
     def results(self, function: Function, row: Json, answers: Sequence[Json]) -> Mapping[str, Json]:
-        """What ``process_results`` makes of a row and of what a model answered."""
+        """The scores that ``process_results`` returns for a row and the model's answers."""
         found = self._ask("results", function, function=function.reference, row=row, results=answers)
         if not isinstance(found, dict):
-            raise self._error(function, f"makes {type(found).__name__}, where metrics have names")
+            raise self._error(function, f"returns {type(found).__name__}, expected a mapping from metrics to values")
         return found
 
     def metric(self, function: Function, gold: Json, answer: Json, options: Mapping[str, Any]) -> Json:
-        """What a metric makes of one answer."""
+        """A metric's result on one answer."""
         return self._ask("metric", function, function=function.reference, gold=gold, answer=answer, options=options)
 
     def filtered(self, function: Function, options: Mapping[str, Any], text: str, row: Json) -> Json:
-        """What a filter leaves of an answer."""
+        """An answer after a filter."""
         return self._ask("filter", function, function=function.reference, options=options, text=text, row=row)
 
     def aggregate(self, function: Function, items: Sequence[Json], draws: Sequence[Sequence[int]]) -> list[float]:
-        """The score of all items for each draw of their places."""
+        """The score over the items of each draw, which is given as indices."""
         return list(self._ask("aggregate", function, function=function.reference, items=items, draws=draws))
 
     def _ask(self, do: str, asked: Function, /, **question: Json) -> Json:
@@ -211,7 +210,7 @@ def _install(module: str) -> str:
         return "it is written for lm-evaluation-harness: install lm_eval into flantune's environment"
     if module == "datasets":
         return "in flantune's folder: pip install -e '.[hub]'"
-    return f"install what gives {module.split('.')[0]} into flantune's environment"
+    return f"install the package that has {module.split('.')[0]} into flantune's environment"
 
 
 def _text(row: Json) -> str:
@@ -219,7 +218,7 @@ def _text(row: Json) -> str:
 
 
 def files_of(functions: Sequence[Function]) -> dict[str, str]:
-    """The Python files beside functions, all of which they may import: path → SHA-256 of what it holds."""
+    """Path → SHA-256, for all Python files that functions may import from their folders."""
     folders = sorted({one.folder.resolve() for one in functions})
     files = sorted({path for folder in folders for path in folder.glob("*.py")})
     files += [one.file for one in functions if one.file is not None and one.file.resolve() not in files]
@@ -264,19 +263,19 @@ class _Process:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the Python files of its folder are still those that it may have loaded."""
+        """Whether the Python files of its folder are unchanged since it started."""
         return self.state == _state(self.folder)
 
     def serves(self, folder: str, limits: Limits) -> bool:
-        """Whether functions of a folder can be run by it."""
+        """Whether it can run functions from this folder with these limits."""
         return folder == self.folder and limits == self.limits and self.running.poll() is None
 
     def ask(self, question: Json, limits: Limits) -> Mapping[str, Any]:
-        """Its answer, or one that says what went wrong."""
+        """Sends a request; returns the answer, or a description of what went wrong."""
         self.told = os.fstat(self.errors.fileno()).st_size
         self.asked += 1
         line = json.dumps({**question, "number": self.asked}, default=_time).encode("ascii") + b"\n"
-        # In a thread of its own, since a process that hangs reads nothing.
+        # In a separate thread, since writing to a process that hangs blocks.
         Thread(target=self._write, args=(line,), daemon=True).start()
         try:
             answer = self._next_line(limits.wall_s)
@@ -286,7 +285,7 @@ class _Process:
             return self._failed(self._why_it_ended())
         found = self._answer(answer)
         if found is None:
-            return self._failed("what came back does not answer what was asked: it writes where answers are expected")
+            return self._failed("its output does not answer the request: it writes to the stream of answers")
         failed = found.get("failed")
         if failed and failed["kind"] == "memory":
             return self._failed(f"needs more memory than the {limits.memory_bytes / 2**30:g} GiB it may use")
@@ -295,10 +294,10 @@ class _Process:
         return found
 
     def _next_line(self, seconds: float) -> bytes:
-        """The next line of answers; empty where the process has ended, even if what it started lives on.
+        """The next line of its output; empty if it has ended, even if processes that it started still run.
 
         Raises:
-            Empty: None came in time.
+            Empty: There was none in time.
         """
         end = monotonic() + seconds
         while True:
@@ -338,7 +337,7 @@ class _Process:
         return f"its process ended by the signal {name}{why}"
 
     def _last_lines(self) -> list[str]:
-        """The last lines of what it wrote to its error stream since it was asked."""
+        """The last lines that it wrote to its error stream since the last request."""
         with suppress(OSError), (self.home / "errors.txt").open("rb") as file:
             file.seek(max(self.told, os.fstat(file.fileno()).st_size - _LAST_BYTES))
             lines = file.read(_LAST_BYTES).decode("utf-8", "replace").splitlines()
@@ -346,7 +345,7 @@ class _Process:
         return []
 
     def _write(self, line: bytes) -> None:
-        # What reads this may have ended; then there is no answer, which says so.
+        # The process may have ended; then there is no answer, which is reported.
         with suppress(OSError, ValueError):
             if self.running.stdin is not None:
                 self.running.stdin.write(line)
@@ -359,7 +358,7 @@ class _Process:
         self.lines.put(b"")
 
     def close(self) -> None:
-        """Ends it with all that it started, and removes its folder."""
+        """Kills it and all processes that it started, and removes its folder."""
         if TaskCode.process is self:
             TaskCode.process = None
         atexit.unregister(self.close)
@@ -374,18 +373,18 @@ class _Process:
 
 
 def _state(folder: str) -> tuple[tuple[str, int, int], ...]:
-    """Changes when a Python file of a folder does."""
+    """Names, sizes and times of a folder's Python files, to detect changes."""
     found = ((path, path.stat()) for path in sorted(Path(folder).glob("*.py")))
     return tuple((path.name, state.st_size, state.st_mtime_ns) for path, state in found)
 
 
 def _shortened(line: str) -> str:
-    """A line of a function's output that is not too long for an error."""
+    """A line of a function's output, cut to a length that suits an error message."""
     return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
 
 
 def _time(value: object) -> Json:
-    """Python's dates and times as text, which JSON has no type for."""
+    """Dates and times as text, since JSON has no type for them."""
     if hasattr(value, "isoformat"):
         return {"a time of Python": type(value).__name__, "text": value.isoformat()}
-    raise TypeError(f"a value of the type {type(value).__name__} cannot be handed to the functions of a task file")
+    raise TypeError(f"a value of the type {type(value).__name__} cannot be passed to the functions of a task file")

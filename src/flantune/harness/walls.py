@@ -1,9 +1,8 @@
-"""What Python code of a task file may not do while it runs: reach the network, write elsewhere, start programs.
+"""Keeps Python code of task files from using the network, writing outside its folder, and starting programs.
 
-Only the process that runs such code builds these walls around itself (``code_process``). Where Linux lets it, the
-kernel holds them: a network namespace without a network, and Landlock rules against writing. Everywhere a hook of
-Python's own audit events refuses what would reach beyond them. This keeps honest code honest; it is not a prison for
-hostile code.
+The process that runs such code (``code_process``) restricts itself. Where Linux allows it, the kernel enforces this: a
+network namespace without a network, and Landlock rules against writing. On all systems, a hook on Python's audit events
+refuses such actions. This stops mistakes and careless code; it does not contain malicious code.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any, ClassVar
 
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 _NO_NEW_PRIVILEGES, _PARENT_DEATH_SIGNAL = 38, 1
-# Landlock's system calls have the same numbers on every processor that Linux runs on today.
+# Landlock's system calls have the same numbers on all processor architectures of Linux.
 _CREATE_RULES, _ADD_RULE, _RESTRICT_SELF, _ASK_VERSION, _BENEATH = 444, 445, 446, 1, 1
 _WRITING = 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _WRITE_INTO_FILE = 1 << 1
@@ -33,19 +32,19 @@ _CHANGES = frozenset({"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.trun
                       "shutil.rmtree", "shutil.move"})  # fmt: skip
 _ADDRESSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"})
 _MOST_FORKS = 256
-"""Processes that one call may fork: enough for ``datasets`` with ``num_proc``, and no fork bomb."""
+"""Processes that one request may fork: enough for ``datasets`` with ``num_proc``, too few for a fork bomb."""
 _SPARE_S = 60
 
 
 def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
-    """Shuts this process in, for good.
+    """Restricts this process permanently.
 
     Args:
-        folder: The one place it may write into.
-        limits: ``memory_bytes`` and ``file_bytes`` at most; absent: no limit.
+        folder: The only folder that it may write to.
+        limits: ``memory_bytes`` and ``file_bytes``; absent: no limit.
 
     Returns:
-        Which walls the operating system holds: some of "memory", "network", "files", "programs" and "signals".
+        What the operating system enforces: some of "memory", "network", "files", "programs", "signals".
     """
     held = [name for name, build in (("memory", _limit), ("network", _without_network)) if build(limits)]
     version = _write_only_into(folder)
@@ -58,9 +57,9 @@ def build_walls(folder: Path, limits: Mapping[str, Any]) -> tuple[str, ...]:
 
 @contextmanager
 def limited(cpu_s: int, wall_s: int) -> Iterator[None]:
-    """Limits the processor time and time of the process from now on, where the platform can.
+    """Within the block, limits the process's processor time and wall time, where the platform can.
 
-    Whoever waits for it stops it first; this ends it once nobody waits.
+    The parent stops the process earlier; the limit on wall time is for the case that the parent has ended.
     """
     _Guard.forks = 0
     if sys.platform == "win32":
@@ -81,7 +80,7 @@ def _limit(limits: Mapping[str, Any]) -> bool:
         return False
     import resource
 
-    # Where memory runs out, the kernel ends this process and not the one that waits for it.
+    # If the machine runs out of memory, the kernel kills this process rather than its parent.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     for kind, most in (
@@ -97,18 +96,18 @@ def _limit(limits: Mapping[str, Any]) -> bool:
 
 
 def _die_with_parent() -> None:
-    """What a function forks ends with the process that forked it, whatever session it went into."""
+    """In a forked process: it is killed when its parent ends, even in another session."""
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _without_network(_: Mapping[str, Any]) -> bool:
-    """A network namespace of its own, which has no network; needs no rights where user namespaces are allowed."""
+    """Moves this process into a namespace without a network; needs no rights if user namespaces are allowed."""
     if not sys.platform.startswith("linux"):
         return False
     user, group = os.getuid(), os.getgid()
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_NET) != 0:
         return False
-    # The process stays who it was, so that it may still read what its user may.
+    # The process keeps its user and group, so that it can still read the user's files.
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         try:
             Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
@@ -127,12 +126,13 @@ class _Beneath(ctypes.Structure):
 
 
 def _write_only_into(folder: Path) -> int:
-    """Landlock, of Linux 5.13 and later: no file beyond a folder is written, made, moved or removed.
+    """Forbids writing, creating, moving and removing files outside a folder, by Landlock (Linux 5.13 and later).
 
-    No program is started either. Its fourth version also refuses TCP, its sixth signals to processes outside.
+    Starting programs is forbidden, too. From version 4 on Landlock also refuses TCP, from 6 on signals to processes
+    outside.
 
     Returns:
-        The version that holds; 0 where none does.
+        Landlock's version; 0 if it is not available.
     """
     if not sys.platform.startswith("linux"):
         return 0
@@ -163,7 +163,7 @@ def _write_only_into(folder: Path) -> int:
 
 
 class _Guard:
-    """Looks at every audit event; raising refuses what was about to happen."""
+    """An audit hook: raises an exception to prevent an action that is not allowed."""
 
     forks: ClassVar[int] = 0
 
@@ -176,7 +176,7 @@ class _Guard:
             if self._writes(*arguments[1:3]):
                 self._check_place(arguments[0])
         elif event in _CHANGES:
-            # Of a pair both may change, and what a link points to may lie anywhere, the link itself may not.
+            # Moving changes both paths. A link may point anywhere, but the link itself must be in an allowed place.
             for place in arguments[1:2] if event in _LINKS else arguments[: 2 if event in _MOVES else 1]:
                 self._check_place(place)
         elif event in _PROGRAMS:
@@ -196,11 +196,22 @@ class _Guard:
             raise PermissionError(f"code of a task file may not fork more than {_MOST_FORKS} processes at a time")
 
     def _check_signal(self, event: str, process: int) -> None:
-        """Own processes may be signaled; those that nobody here started may not."""
+        """Refuses signals to processes outside this one's group, which only it and what it forks belong to."""
         is_group = event == "os.killpg" or process < 0
-        is_own = abs(process) in {0, os.getpgrp()} if is_group else process not in {1, self.parent}
+        is_own = abs(process) in {0, os.getpgrp()} if is_group else self._is_own(process)
         if not is_own:
             raise PermissionError(f"code of a task file may not send signals to process {process}")
+
+    def _is_own(self, process: int) -> bool:
+        """Whether a process is in this one's group, which what it forks inherits; true if there is no such process."""
+        if not hasattr(os, "getpgid"):
+            return process not in {1, self.parent}
+        try:
+            return os.getpgid(process) == os.getpgrp()
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
 
     def _writes(self, mode: object, flags: object) -> bool:
         is_written = isinstance(mode, str) and any(letter in mode for letter in "wax+")
@@ -215,7 +226,7 @@ class _Guard:
         return any(path == allowed or path.startswith(allowed + os.sep) for allowed in self.allowed)
 
     def _check_socket(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Refuses whatever leaves the machine, and other programs' sockets; own processes may talk to each other."""
+        """Refuses network connections and other programs' sockets; its own processes may communicate."""
         _refuse_network(event, arguments)
         address = arguments[1] if event in _ADDRESSED and len(arguments) > 1 else None
         if isinstance(address, str | bytes) and address and os.fsencode(address)[:1] != b"\0":
@@ -225,7 +236,7 @@ class _Guard:
 
 
 def _path_of(place: object) -> str | None:
-    """Where a file is; None where that cannot be told of an open one, or it has no name any more."""
+    """The path of a file; None for an open file whose path is unknown or was removed."""
     if isinstance(place, int):
         path = Path(f"/proc/self/fd/{place}")
         return os.path.realpath(path) if path.exists() else None

@@ -1,4 +1,4 @@
-"""Win rates of pairs of models, and how far they can be trusted."""
+"""Win rates of pairs of models, with intervals, tests and agreement of raters."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ REPLICATES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairResult:
-    """How the better of two models fares against the other.
+    """The comparison of two models.
 
     The unit is the prompt: several raters of one prompt count as their mean.
 
     Attributes:
-        model: The model with the higher win rate, which is given; between equals the first by name.
-        against: The other one.
-        prompts: Prompts with a judgment.
+        model: The model with the higher win rate; with equal rates, the first by name.
+        against: The other model.
+        prompts: Number of prompts with a judgment.
         wins: Ratings for ``model``.
-        losses: Ratings for the other.
-        ties: Ratings for neither, equal answers among them.
-        same: Prompts to which both gave the same text; each counts as a tie.
-        skipped: Ratings that give no judgment; they count nowhere.
-        win_rate: Mean over prompts, ties as half a win.
-        interval: Of the win rate: Clopper and Pearson's, on an effective number of prompts.
-        bootstrap: Interval by drawing prompts anew.
-        p_value: Exact sign test over prompts that are not ties: how likely so uneven a result is between equals.
-        verdict: Of ``model``; undecided unless the interval leaves a half out and the sign test agrees, as they
-            always do without ties (four wins of four are not enough at 95%).
-        detectable: Smallest true distance of the win rate from a half that would be detected with 80% power.
-        q: False discovery rate of the sign test among all pairs (Benjamini and Hochberg).
+        losses: Ratings for the other model.
+        ties: Ratings for neither, including equal answers.
+        same: Prompts with the same answer by both; each counts as a tie.
+        skipped: Skipped comparisons; they do not count.
+        win_rate: Of ``model``: mean over prompts, with ties as half a win.
+        interval: Clopper–Pearson interval of the win rate, for an effective number of prompts.
+        bootstrap: Bootstrap interval of the win rate, over prompts.
+        p_value: Exact sign test over prompts that are not ties.
+        verdict: Of ``model``; "better" only if the interval excludes one half and the sign test is significant. Without
+            ties the two always agree (four wins of four are not enough at 95%).
+        detectable: Smallest true distance of the win rate from one half that would be detected with 80% power.
+        q: False discovery rate of the sign test among all pairs (Benjamini–Hochberg).
     """
 
     model: str
@@ -75,15 +75,16 @@ class PairResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All that the ratings say.
+    """The outcome of all ratings.
 
     Attributes:
         pairs: One entry per pair of models with judgments, in order of their names.
-        rated: Comparisons with a rating, equal answers not counted.
-        total: Comparisons that can be rated.
-        raters: Who rated.
-        agreement: Share of pairs of raters who agree on a comparison; None with one rater.
-        left_share: Share of decided ratings that chose the left side; far from a half, the side itself was rated.
+        rated: Rated comparisons, not counting equal answers.
+        total: Comparisons to rate.
+        raters: Names of the raters.
+        agreement: Share of pairs of ratings of one comparison that agree; None if no comparison has several ratings.
+        left_share: Share of ratings for the left side, among those for one side; far from one half, raters preferred a
+            side.
         confidence: Level of the intervals.
     """
 
@@ -99,10 +100,10 @@ class Summary:
 def summarize(
     pairs: Sequence[Comparison], ratings: Sequence[Rating], *, confidence: float = 0.95, seed: int = 0
 ) -> Summary:
-    """Win rates from comparisons and their ratings; ratings of other comparisons are left out.
+    """Win rates from comparisons and their ratings; ratings of other comparisons are ignored.
 
     Raises:
-        EvaluationError: Nothing is rated yet.
+        EvaluationError: There are no ratings of these comparisons yet.
     """
     known = {pair.key: pair for pair in pairs}
     used = [rating for rating in ratings if rating.comparison in known]
@@ -148,7 +149,7 @@ def _pair_result(
         return None
     units = np.array([np.mean(scores) for scores in said.values()])
     every = [score for scores in said.values() for score in scores]
-    # Thirds and the like may add up to less than a half whoever is looked at: equals stay in order.
+    # Rounding may put the rates of both models below one half: equal models keep their order.
     if units.mean() < 0.5 - 1e-9:
         return _pair_result(against, model, pairs, ratings, confidence=confidence, seed=seed)
     rate, p_value = float(units.mean()), sign_test(units)
@@ -174,13 +175,13 @@ def _pair_result(
 
 
 def _detectable(units: np.ndarray, *, confidence: float) -> float:
-    """The smallest distance from a half that this many prompts, agreeing as little as these, could have shown."""
+    """The smallest true distance from one half that as many prompts with the same spread would detect."""
     mean = clustered_mean(units[:, None] - 0.5, span=(-0.5, 0.5), confidence=confidence)
     return min(detectable_difference(mean, confidence=confidence), 0.5)
 
 
 def score_for(model: str, rating: Rating) -> float:
-    """1 for the better model, 0 for the other, a half for a tie.
+    """A rating as a model's score: 1 for a win, 0 for a loss, 0.5 for a tie.
 
     >>> rating = Rating(comparison="c", prompt="1", left="a", right="b", choice="right")
     >>> score_for("a", rating), score_for("b", rating)
@@ -192,7 +193,7 @@ def score_for(model: str, rating: Rating) -> float:
 
 
 def sign_test(units: np.ndarray) -> float:
-    """Two-sided exact sign test: prompts above a half against prompts below.
+    """P-value of the two-sided exact sign test of prompts above one half against those below.
 
     >>> sign_test(np.array([1.0, 1.0, 1.0, 0.5])), sign_test(np.array([0.5]))
     (0.25, 1.0)
@@ -214,11 +215,11 @@ def _bootstrap(units: np.ndarray, *, confidence: float, seed: int) -> Interval:
 
 
 def _agreement(ratings: Sequence[Rating]) -> float | None:
-    """Over all comparisons with several raters: the share of pairs of raters that say the same."""
+    """Over comparisons with several ratings: the share of pairs of ratings that agree; None if there are none."""
     said: dict[str, list[str]] = defaultdict(list)
     for rating in ratings:
         if rating.choice != "skip":
-            # By model, since raters may have seen the sides the other way round.
+            # By model, since raters may have seen the sides swapped.
             said[rating.comparison].append("tie" if rating.choice == "tie" else getattr(rating, rating.choice))
     agreed = [one == other for verdicts in said.values() for one, other in combinations(verdicts, 2)]
     return sum(agreed) / len(agreed) if agreed else None

@@ -1,4 +1,4 @@
-"""Encoded prompts as the arrays a model reads: rows of several prompts that never see each other."""
+"""Encoded prompts as a model's input arrays: rows of several prompts that do not attend to each other."""
 
 from __future__ import annotations
 

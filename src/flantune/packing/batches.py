@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flantune.settings.config import PackingSettings
 
 BLOCK = 64
-"""Draws made together."""
+"""Number of draws made together."""
 MAX_DROPPED = 10_000
 """This many overlong prompts in a row mean that no batch will ever fill."""
 
@@ -70,7 +70,7 @@ class Batches:
         return max(1, self.settings.batch_tokens // self.settings.row_tokens)
 
     def batch(self, cursor: int) -> Batch:
-        """The batch whose first draw is ``cursor``; always the same for the same cursor.
+        """The batch whose first draw is number ``cursor``; always the same for the same cursor.
 
         Raises:
             PackingError: None of many draws in a row fits.

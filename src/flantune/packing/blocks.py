@@ -53,7 +53,7 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraw:
-    """A draw in a block: all of an ``EncodedDraw`` that the stream does not know without making it."""
+    """A draw in a block: the parts of an ``EncodedDraw`` that can only be obtained by making it."""
 
     prompt: EncodedPrompt | None
     counts: Counts
@@ -178,7 +178,7 @@ def read_block(path: Path) -> Block:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
         head = _head(table.schema.metadata)
         if table.num_rows != BLOCK_DRAWS:
-            raise BrokenBlockError(f"holds {table.num_rows:,} draws, and a block {BLOCK_DRAWS:,}")
+            raise BrokenBlockError(f"has {table.num_rows:,} draws instead of {BLOCK_DRAWS:,}")
         return Block(head, table.combine_chunks())
     except FileNotFoundError:
         raise
@@ -216,7 +216,7 @@ def _target(prompt: EncodedPrompt) -> Int32:
     """The only target of a training prompt."""
     (target,) = prompt.targets
     if prompt.contexts:
-        raise ValueError("a prompt whose targets follow contexts of their own is not trained on")
+        raise ValueError("a prompt whose targets have separate contexts cannot be trained on")
     return target
 
 
@@ -224,7 +224,7 @@ def _head(metadata: Mapping[bytes, bytes] | None) -> BlockHead:
     try:
         said = json.loads((metadata or {})[b"flantune"])
         if said["form"] != FORM:
-            raise BrokenBlockError(f"is of form {said['form']}; this version reads {FORM}")
+            raise BrokenBlockError(f"has format {said['form']}; this version reads format {FORM}")
         return BlockHead(
             number=int(said["number"]),
             identity={str(name): str(value) for name, value in said["identity"].items()},

@@ -1,4 +1,4 @@
-"""What is cut from inputs that are too long: exemplars, then turns, then what the protocol says; never targets."""
+"""Cuts inputs that are too long: exemplars first, then turns, then as the protocol says; never targets."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ class ChatTokens:
         notes = []
         if self.is_asked_otherwise:
             notes.append(
-                f"the chat template of {self.name} asks in another way than it writes a finished conversation: its "
-                f"generation prompt {self._difference}. flantune asks and teaches after the generation prompt, as "
-                "other programs will ask; set prompts.chat_thinking to choose the other form where the template has one"
+                f"the chat template of {self.name} writes something else before a reply than in its generation prompt, "
+                f"which {self._difference}. flantune evaluates and trains after the generation prompt, which other "
+                "programs use, too; set prompts.chat_thinking to choose the other form if the template has one"
             )
         if not self.ending:
             words = f" ({self.behind.strip()!r} is not one of the tokenizer's)" if self.behind.strip() else ""
@@ -100,13 +100,13 @@ class ChatTokens:
         if self.is_dated:
             notes.append(
                 f"the chat template of {self.name} writes today's date: flantune always gives it {DAY:%d %B %Y}, so "
-                "that a prompt is the same tomorrow"
+                "that prompts do not change from day to day"
             )
         return tuple(notes)
 
     @property
     def _difference(self) -> str:
-        return f"lacks {self.skipped!r}" if self.skipped else "has other words before the reply"
+        return f"lacks {self.skipped!r}" if self.skipped else "has other text before the reply"
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, settings: PromptSettings) -> ChatTokens | None:
@@ -192,7 +192,7 @@ def _frame(template: ChatTemplate) -> _Frame:
 
 
 def _unclear(template: ChatTemplate) -> TemplateError:
-    hint = "a chat template shows the user's words and the reply once each, in this order"
+    hint = "a chat template must contain the user's text and the reply once each, in this order"
     return TemplateError(
         "the chat template changes the text of a turn", where=f"chat template of {template.name}", hint=hint
     )

@@ -1,4 +1,4 @@
-"""The only place where a codec is made for a model, so that nothing around its prompts is forgotten."""
+"""Makes the codec of a model. All callers use this function, so that nothing around prompts is forgotten."""
 
 from __future__ import annotations
 

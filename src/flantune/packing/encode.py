@@ -75,7 +75,7 @@ class Codec:
     def __post_init__(self) -> None:
         if self.chat is not None and (self.family == "encoder-decoder" or self.tokenization == "joint"):
             hint = 'set prompts.chat = false, or evaluation.tokenization = "separate" for a decoder-only model'
-            message = "a chat template needs a decoder-only model and targets tokenized apart"
+            message = "a chat template needs a decoder-only model and separately tokenized targets"
             raise ModelError(message, where="prompts.chat", hint=hint)
 
     @cached_property
@@ -120,7 +120,7 @@ class Codec:
 
         Args:
             prompts: The prompts; all are tokenized together.
-            continuations: The prompt's ``targets``, each of its ``options``, or nothing (to let the model write).
+            continuations: The prompt's ``targets``, each of its ``options``, or nothing (for generation).
 
         Returns:
             The encoded prompts in order, with None for those dropped, and counts.
@@ -156,7 +156,7 @@ def border_mismatches(codec: Codec, prompts: Sequence[Prompt]) -> float:
     """Share of prompts whose inputs and targets have other tokens if tokenized together than if separately.
 
     Separate tokenization makes one prompt usable by both families, and a target's tokens independent of its prompt. A
-    high share means that a pretrained decoder-only model meets answers in a form it has rarely seen; a separator that
+    high share means that a pretrained decoder-only model gets answers in a form it has rarely seen; a separator that
     ends in a line break keeps it near zero for byte-level tokenizers.
     """
     if not prompts:

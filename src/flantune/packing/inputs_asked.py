@@ -1,4 +1,4 @@
-"""Packs in which input tokens are targets too: for loss on whole prompts."""
+"""Packs with input tokens as additional targets, for loss on whole prompts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def with_inputs_asked(pack: DecoderPack) -> DecoderPack:
     ([8, 1, 8, 1, 6, 7, 6, 7], [2, 3, 7, 8, 0, 1, 5, 6], [0, 0, 1, 1, 0, 0, 1, 1])
 
     Args:
-        pack: Rows for a decoder-only model, with one continuation a prompt; of a prompt without one nothing is asked.
+        pack: Rows for a decoder-only model, with at most one continuation per prompt; prompts without one get no
+            additional targets.
     """
     before, segments = pack.targets, pack.segments
     items = np.full((len(segments), int(segments.max(initial=0)) + 1), -1, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Inputs and options tokenized together, as a pretrained model would have met them, and split again."""
+"""Inputs and options tokenized together, as in pretraining text, then split again."""
 
 from __future__ import annotations
 

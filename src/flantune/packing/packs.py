@@ -1,4 +1,4 @@
-"""Prompts as arrays: what encoding passes to packing, and packing to the model."""
+"""Prompts as arrays: the values passed from encoding to packing, and from packing to the model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class EncodedPrompt:
     """A prompt as token ids, inputs and targets separately, with special tokens.
 
-    Decoder-only: ``inputs`` is BOS (if the tokenizer wants one), the text and the separator; encoder-decoder: the
-    text and EOS. Either way each of ``targets`` ends with EOS.
+    Decoder-only: ``inputs`` is BOS (if the tokenizer adds one), the text and the separator; encoder-decoder: the text
+    and EOS. In both, each of ``targets`` ends with EOS.
 
     Attributes:
         inputs: Token ids of the context, shape [n].
-        targets: One entry per continuation, each [m_k]. Training has exactly one; rank classification one an option.
+        targets: One entry per continuation, each [m_k]: exactly one in training, one per option in rank classification.
         contexts: If continuations follow different contexts, the context of each; empty: all follow ``inputs``.
     """
 
@@ -32,10 +32,10 @@ class EncodedPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTokens:
-    """Where in a pack the model predicts a target: parallel arrays, one entry per target token.
+    """The target tokens of a pack and the positions that predict them: parallel arrays, one entry per token.
 
-    ``position`` is the place whose hidden state predicts ``token`` — not always the place to its left, since several
-    continuations can branch off one context.
+    The hidden state at ``position`` predicts ``token``. That position is not always directly left of the token, since
+    several continuations can branch off one context.
 
     Attributes:
         row: Row of the pack, shape [n].
@@ -52,11 +52,11 @@ class TargetTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderPack:
-    """Several prompts laid side by side in rows for a decoder-only model. All arrays but targets are [rows, length].
+    """Prompts side by side in rows, for a decoder-only model. All arrays except targets are [rows, length].
 
-    A token sees an earlier token of its row when both have the same ``segments`` value (> 0; 0 is padding) and that
-    token is on the trunk (``branches`` 0) or on the same branch. One segment is one prompt; branch k > 0 is its k-th
-    continuation when there are several (options); a single training target stays on the trunk.
+    A token attends to an earlier token of its row if both have the same ``segments`` value (> 0; 0 is padding) and the
+    earlier one is on the trunk (``branches`` 0) or on the same branch. A segment is one prompt; branch k > 0 is its
+    k-th continuation if there are several (options); a single training target is on the trunk.
     """
 
     tokens: Int[Int32, "rows length"]
@@ -68,11 +68,11 @@ class DecoderPack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderDecoderPack:
-    """Several prompts laid side by side in rows for an encoder-decoder model.
+    """Prompts side by side in rows, for an encoder-decoder model.
 
-    Encoder tokens see the encoder tokens of their segment. Decoder tokens see earlier decoder tokens of their own
-    ``decoder_segments`` value and the encoder tokens whose segment equals their ``decoder_contexts`` value, so that
-    several continuations share one encoded context. 0 is padding everywhere.
+    Encoder tokens attend to the encoder tokens of their segment. Decoder tokens attend to earlier decoder tokens with
+    the same ``decoder_segments`` value, and to encoder tokens whose segment equals their ``decoder_contexts`` value, so
+    that several continuations share one encoded context. 0 is padding everywhere.
 
     Attributes:
         encoder_tokens: [rows, encoder length].
@@ -96,7 +96,7 @@ Pack = DecoderPack | EncoderDecoderPack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What happened to a stream of prompts on its way into arrays; adds up.
+    """What happened to prompts on their way into arrays; counts can be added.
 
     Attributes:
         prompts: Prompts laid out.

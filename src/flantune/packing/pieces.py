@@ -1,4 +1,4 @@
-"""The text of each token, which together are the text."""
+"""The text of each token; joined, they are the whole text."""
 
 from __future__ import annotations
 

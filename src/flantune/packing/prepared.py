@@ -131,7 +131,7 @@ class PreparedStream:
         for place in (0, BLOCK_DRAWS // 2, BLOCK_DRAWS - 1):
             (live,) = self.live.draws(first + place, 1)
             if not same_draw(live, self._draw(block, place, first + place)):
-                message = f"draw {first + place:,} is made differently now, though settings and data are the same"
+                message = f"draw {first + place:,} is different now, although settings and data are the same"
                 raise PackingError(message, where=where, hint=_AGAIN)
 
 
@@ -146,7 +146,7 @@ def check_identity(found: Mapping[str, str], wanted: Mapping[str, str], *, where
     """
     names = [name for name in dict.fromkeys([*wanted, *found]) if wanted.get(name) != found.get(name)]
     if names:
-        raise PackingError(f"these draws were made from something else: {', '.join(names)}", where=where, hint=hint)
+        raise PackingError(f"these draws were made from other inputs: {', '.join(names)}", where=where, hint=hint)
 
 
 def same_draw(left: EncodedDraw, right: EncodedDraw) -> bool:

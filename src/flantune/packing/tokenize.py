@@ -58,7 +58,7 @@ def bos_added(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def control_words(tokenizer: PreTrainedTokenizerBase, more: Iterable[int] = ()) -> dict[str, int]:
-    """The text of each control token: all that are special, named or not, and those asked for."""
+    """The text of each control token: all special ones, named or not, and the given ones."""
     found = {str(token): at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
     found |= {str(word): int(at) for word, at in named}
@@ -206,8 +206,8 @@ class TextTokenizer:
         strict = Tokenizer.from_str(json.dumps(_renamed(described, self._renamed)))
         wrong = [word for word, at in self.words.items() if strict.token_to_id(self._renamed[word]) != at]
         if wrong:
-            hint = f"leave the words {', '.join(map(repr, wrong[:3]))} out of the data, or use another tokenizer"
-            raise ModelError("the tokenizer cannot tell its control tokens from words", where="tokenizer", hint=hint)
+            hint = f"remove the words {', '.join(map(repr, wrong[:3]))} from the data, or use another tokenizer"
+            raise ModelError("the tokenizer cannot tell control tokens from text", where="tokenizer", hint=hint)
         return strict
 
     def _slowly(self, texts: Sequence[str], *, is_data: bool) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Pretraining: plain text becomes a stream of draws, for the same batches and the same loop as prompts."""
+"""Pretraining: plain text as a stream of draws, which the batches and the training loop treat like prompts."""
 
 from flantune.pretraining.corpus import Corpus, read_corpus
 from flantune.pretraining.objectives import Causal, Chances, Objective

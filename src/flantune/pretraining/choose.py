@@ -1,4 +1,4 @@
-"""The objectives by the names that a run file has for them."""
+"""The objectives, by their names in run files."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ OBJECTIVES: dict[str, Callable[[PretrainingSettings, Marks, Modes], Objective]] 
     "ul2": lambda settings, marks, modes: ul2(settings.input_tokens, marks, modes),
     "ul2r": lambda settings, marks, modes: ul2r(settings.input_tokens, marks, modes),
 }
-"""Name → what makes the objective, from the settings, the marks of the tokenizer and the ids of the mode words."""
+"""Name → function that makes the objective from the settings, the tokenizer's marks and the ids of the mode words."""
 HIDES_SPANS = frozenset({"span_corruption", "ul2", "ul2r"})
-"""Those that need sentinels."""
+"""The objectives that need sentinels."""
 
 
 def mode_words(settings: PretrainingSettings, tokenizer: PreTrainedTokenizerBase) -> Modes:
-    """The ids of the words that tell kinds of denoisers, where the objective uses them."""
+    """Mode word → its ids, for each kind of denoiser; empty if the objective does not use mode words."""
     if not _tells_modes(settings):
         return {}
     return {word: word_ids_of(tokenizer, word) for word in (REGULAR, EXTREME, SEQUENTIAL)}
@@ -47,29 +47,29 @@ def mode_words(settings: PretrainingSettings, tokenizer: PreTrainedTokenizerBase
 def choose_objective(
     settings: PretrainingSettings, tokenizer: PreTrainedTokenizerBase, family: Family, *, row_tokens: int
 ) -> Objective:
-    """The objective that a run file names, for a tokenizer that has its sentinels.
+    """The objective of a run file, for a tokenizer that already has its sentinels.
 
     Args:
-        settings: Which one, and its sizes.
+        settings: The objective and its sizes.
         tokenizer: The model's.
-        family: Kind of model that shall learn.
+        family: The model's.
         row_tokens: Length of a packed row.
 
     Raises:
-        ConfigError: The model cannot learn this way, more spans are hidden than there are sentinels, or a draw does not
-            fit a row.
+        ConfigError: The objective is not for this family, hides more spans than there are sentinels, or makes draws
+            that do not fit in a row.
     """
     return _made(settings, marks_of(tokenizer, family), mode_words(settings, tokenizer), row_tokens=row_tokens)
 
 
 def check_objective(settings: PretrainingSettings, family: Family, *, row_tokens: int) -> None:
-    """The same before there is a tokenizer: what is wrong now is wrong with any that is trained from scratch.
+    """Checks the objective before there is a tokenizer: these faults exist with any tokenizer trained from scratch.
 
     Raises:
         ConfigError: See ``choose_objective``.
     """
     marks = Marks(family=family, begin=(), end=0, sentinels=tuple(range(settings.sentinels)))
-    # At worst, a token is a byte of a word.
+    # At worst, each byte of a word is a token.
     modes = {word: (0,) * len(word) for word in (REGULAR, EXTREME, SEQUENTIAL)} if _tells_modes(settings) else {}
     _made(settings, marks, modes, row_tokens=row_tokens)
 
@@ -84,7 +84,7 @@ def _made(settings: PretrainingSettings, marks: Marks, modes: Modes, *, row_toke
         raise ConfigError(
             f'"{settings.objective}" is for {made.family} models, and this one is {marks.family}',
             where="pretraining.objective",
-            hint='choose "prefix", which both kinds of model learn by',
+            hint='choose "prefix", which is for both families',
         )
     check_sentinels(made, settings)
     row = made.row if isinstance(made, SpanCorruption | Prefix | Denoisers) else settings.input_tokens
@@ -96,10 +96,10 @@ def _made(settings: PretrainingSettings, marks: Marks, modes: Modes, *, row_toke
 
 
 def check_sentinels(objective: Objective, settings: PretrainingSettings) -> None:
-    """Makes sure that each hidden span has a sentinel of its own.
+    """Makes sure that there are enough sentinels for the hidden spans.
 
     Raises:
-        ConfigError: Some would have none.
+        ConfigError: There are not.
     """
     parts = [one for _, one in objective.parts] if isinstance(objective, Denoisers) else [objective]
     for one in parts:

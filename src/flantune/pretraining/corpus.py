@@ -1,4 +1,4 @@
-"""Plain text by number, without end: documents of files, in another order each time through, or always in theirs."""
+"""Plain text as an endless numbered sequence of documents: each pass in a new order, or in the order of the files."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ from flantune.tasks.sources.formats import FileFormat, read_rows
 from flantune.types import Row, Source
 
 MAX_CHARACTERS = 16_384
-"""A longer document counts as several, each cut at the end of a line, so that none is slow to read from its middle."""
+"""Longer documents are cut into several, at line ends if possible; reading on from the middle of one stays fast."""
 TEXT_SUFFIXES = (".txt", ".md", ".text")
 _BATCH_TEXTS = 1_024
 _VERSION = 1
-"""Part of every corpus's identity: raise it when the same files would give other documents."""
+"""Part of every corpus's identity. Increase it when the same files would yield other documents."""
 
 
 class Corpus(Protocol):
-    """Documents by number, without end."""
+    """An endless numbered sequence of documents."""
 
     @property
     def name(self) -> str:
-        """What losses are told under."""
+        """The name under which its loss is reported."""
 
     @property
     def identity(self) -> str:
-        """Changes when a document does."""
+        """A string that changes when any document does."""
 
     @property
     def size(self) -> int | None:
-        """Documents before all come again; None: each is new."""
+        """Number of different documents; None if they never repeat."""
 
     def __getitem__(self, number: int) -> str:
-        """A document of at most ``MAX_CHARACTERS``, the same for the same number."""
+        """The document with this number, always the same, of at most ``MAX_CHARACTERS``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCorpus:
-    """The documents of files; see ``read_corpus``.
+    """Documents from files or a dataset, stored on disk; see ``read_corpus``.
 
     Attributes:
         texts: All documents, in the order of the files.
-        identity: Digest of the files' content.
-        seed: Seed of the order. None: the order of the files, each time through.
-        name: What losses are told under.
+        identity: Digest of the content and of how it is read.
+        seed: Seed of the order. None: the order of the files in every pass.
+        name: The name under which its loss is reported.
     """
 
     texts: ArrowFile
@@ -66,11 +66,11 @@ class FileCorpus:
 
     @property
     def size(self) -> int:
-        """Documents of all files."""
+        """Number of documents."""
         return self.texts.rows
 
     def __getitem__(self, number: int) -> str:
-        """A document; after the last one all come again, in another order if they are shuffled."""
+        """The document with this number. After the last one all are repeated, in a new order if they are shuffled."""
         turn, place = divmod(number, self.size)
         if self.seed is not None:
             place = permute(place, self.size, stream_key(self.seed, "corpus", turn))
@@ -81,17 +81,17 @@ class FileCorpus:
 def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", seed: int | None = 0) -> FileCorpus:
     """The documents of files and folders.
 
-    A file of plain text is a document. Of files of rows (JSON lines, Parquet, CSV …) each row is one. Empty ones are
-    left out, and long ones are cut into several.
+    A plain-text file is one document. In files of rows (JSON lines, Parquet, CSV …) each row is one. Empty documents
+    are left out, and long ones are cut into several.
 
     Args:
-        paths: Files, globs or folders; of a folder, all files in it and below.
-        cache: Folder for the documents, by number on disk: they are read once.
+        paths: Files, globs or folders; a folder stands for all files in and below it.
+        cache: Folder in which the documents are stored by number, so that the files are read only once.
         column: Name of the column that holds the text.
-        seed: Seed of the order in which they come. None: the order of the files.
+        seed: Seed of the order. None: the order of the files.
 
     Raises:
-        SourceError: A file is missing or cannot be read, has no such column, or there is no text at all.
+        SourceError: A file is missing, cannot be read or has no such column, or there is no text at all.
     """
     for path in paths:
         if is_folder(path) and not any(one.is_file() for one in path.rglob("*")):
@@ -106,14 +106,14 @@ def read_corpus(paths: Sequence[Path], *, cache: Path, column: str = "text", see
 def read_rows_corpus(
     source: Source, split: str, *, cache: Path, column: str = "text", seed: int | None = 0
 ) -> FileCorpus:
-    """The documents of a dataset, say of the hub: one column, a document a row.
+    """The documents of a dataset, for example from the hub: one column, one document per row.
 
     Args:
         source: Where the rows are.
-        split: Which of its splits.
-        cache: Folder for the documents, by number on disk: they are read once.
+        split: The split to read.
+        cache: Folder in which the documents are stored by number, so that the rows are read only once.
         column: Name of the column that holds the text.
-        seed: Seed of the order in which they come. None: the order of the rows.
+        seed: Seed of the order. None: the order of the rows.
 
     Raises:
         SourceError: The data cannot be found, has no such column, or there is no text at all.
@@ -126,10 +126,10 @@ def read_rows_corpus(
 
 
 def _kept(texts: Iterable[str], told: str, *, cache: Path, seed: int | None, where: str) -> FileCorpus:
-    """Documents on disk, under a digest of all that they come from; read when they are not there."""
+    """The documents stored on disk under a digest of their origin; they are read from it if they are not there yet."""
     identity = sha256(told.encode()).hexdigest()[:32]
     stored = cache / identity / "texts.arrow"
-    # The sums are written last: where they are, the file is whole.
+    # The checksums are written last: if they exist, the file is complete.
     if not sums_path(stored).is_file():
         stored.parent.mkdir(parents=True, exist_ok=True)
         _store(stored, texts)
@@ -176,7 +176,7 @@ def _text(row: Row, column: str, *, place: str) -> str:
 
 
 def cut_at_lines(text: str, longest: int) -> Iterator[str]:
-    r"""The text in parts of limited length, each of which ends with a line where it has one.
+    r"""The text in parts of limited length, cut at line ends where possible.
 
     >>> list(cut_at_lines("one\ntwo\nthree", 8))
     ['one\ntwo\n', 'three']

@@ -1,4 +1,4 @@
-"""Several objectives in one: each draw takes one of them, as UL2 and U-PaLM do."""
+"""Mixtures of denoisers, as in UL2 and U-PaLM: each draw uses one of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Denoiser = SpanCorruption | Prefix
 
 REGULAR, EXTREME, SEQUENTIAL = "[NLU]", "[NLG]", "[S2S]"
-"""The words by which a model is told what kind of denoiser it is asked by."""
+"""The mode words, which tell a model the kind of denoiser: R, X or S."""
 S_HIDDEN = 0.25
 """Mean share of a text that the S-denoiser hides."""
 
@@ -31,14 +31,14 @@ class Denoisers:
     """A mixture of denoisers.
 
     Attributes:
-        parts: Each denoiser with its part of the draws: of parts 1 and 3, the second has three draws of four.
+        parts: Each denoiser with its weight: with weights 1 and 3, the second has three of four draws.
     """
 
     parts: tuple[tuple[int, Denoiser], ...]
 
     @property
     def family(self) -> Family:
-        """That of all of them."""
+        """The family of all of them."""
         return self.parts[0][1].family
 
     @property
@@ -47,17 +47,17 @@ class Denoisers:
         return max(denoiser.row for _, denoiser in self.parts)
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next stretch of text, by one of the denoisers."""
+        """The next draw, by one of the denoisers."""
         drawn = chances.below(sum(part for part, _ in self.parts))
         for part, denoiser in self.parts:
             if drawn < part:
                 return denoiser.take(text, chances)
             drawn -= part
-        raise AssertionError(drawn)  # the parts add up to more than what is drawn
+        raise AssertionError(drawn)  # drawn is below the sum of the parts
 
 
 def ul2(input_tokens: int, marks: Marks, modes: Mapping[str, tuple[int, ...]]) -> Denoisers:
-    """UL2's seven denoisers, each as often: two R, four X, one S.
+    """UL2's seven denoisers with equal weights: two R, four X, one S.
 
     Paper: Tay et al. 2022, section 3.1 and table 1.
     """
@@ -67,7 +67,7 @@ def ul2(input_tokens: int, marks: Marks, modes: Mapping[str, tuple[int, ...]]) -
 
 
 def ul2r(input_tokens: int, marks: Marks, modes: Mapping[str, tuple[int, ...]]) -> Denoisers:
-    """U-PaLM's denoisers: half of the draws S, a quarter R, a quarter one of two X.
+    """U-PaLM's denoisers: half of the draws by S, a quarter by R, a quarter by one of two X.
 
     Paper: Tay et al. 2022 (U-PaLM), section 3.3.
     """

@@ -1,4 +1,4 @@
-"""What is around a text when it is asked about: ends, sentinels, words that say what kind of question it is."""
+"""Tokens around the text in a draw: begin and end of a sequence, sentinels, mode words."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _SENTINEL = re.compile(r"<extra_id_(\d{1,5})>")
 
 
 def sentinel_name(number: int) -> str:
-    """The sentinel of a hidden span, by the span's place in the text; T5's names."""
+    """T5's name for the sentinel of a hidden span: spans are numbered from 0 in the order of the text."""
     return f"<extra_id_{number}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Ids that are not text.
+    """Ids of the tokens that are not text.
 
     Attributes:
-        family: Kind of model that reads them.
-        begin: What the tokenizer puts before a text (BOS); nothing for encoder-decoders.
+        family: The model's.
+        begin: The tokens that the tokenizer puts before a text (BOS); none for encoder-decoders.
         end: The end of a sequence (EOS).
-        sentinels: The sentinel of each hidden span, in order.
+        sentinels: The sentinels, in order.
     """
 
     family: Family
@@ -40,13 +40,13 @@ class Marks:
 
 
 def sentinels_of(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The sentinels that a vocabulary has, without a gap from the first on."""
+    """The ids of a vocabulary's sentinels, from number 0 to the first gap."""
     found = {int(match[1]): at for word, at in tokenizer.get_vocab().items() if (match := _SENTINEL.fullmatch(word))}
     return tuple(found[number] for number in takewhile(found.__contains__, count()))
 
 
 def add_sentinels(tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
-    """Gives a vocabulary the sentinels that it lacks, the last one first: they are numbered downwards, as T5's.
+    """Adds missing sentinels to a vocabulary, the last one first, so that ids decrease as in T5's.
 
     Returns:
         How many were added.
@@ -67,6 +67,6 @@ def marks_of(tokenizer: PreTrainedTokenizerBase, family: Family) -> Marks:
 
 
 def word_ids_of(tokenizer: PreTrainedTokenizerBase, word: str) -> tuple[int, ...]:
-    """A word as the tokenizer spells it, nothing added."""
+    """The ids of a word, without special tokens."""
     (ids,) = text_tokenizer(tokenizer).data([word])
     return tuple(int(one) for one in ids)

@@ -1,4 +1,4 @@
-"""What there is to learn from a text: its ids become what a model reads and what it is to write."""
+"""Pretraining objectives: which tokens of a text the model reads, and which it predicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 
 
 class Chances:
-    """The random numbers of one draw, in order: a function of its key alone.
+    """The sequence of random numbers of one draw; it depends only on the key.
 
     >>> first, again = Chances(7), Chances(7)
     >>> [first.below(10) for _ in range(5)] == [again.below(10) for _ in range(5)]
@@ -29,25 +29,25 @@ class Chances:
         self._key, self._drawn = key, 0
 
     def below(self, size: int) -> int:
-        """A whole number from 0 on, less than ``size``."""
+        """An integer from 0 to ``size`` − 1."""
         self._drawn += 1
         return mix64(self._key, self._drawn) % size
 
     def between(self, least: int, most: int) -> int:
-        """A whole number, both ends included."""
+        """An integer from ``least`` to ``most``, both included."""
         return least + self.below(most - least + 1)
 
     def happens(self, share: float) -> bool:
-        """True in this share of all cases."""
+        """True with this probability."""
         return self.below(1 << 53) < share * (1 << 53)
 
     def one_of(self, values: Sequence[_Value]) -> _Value:
-        """One of the values, each as likely."""
+        """One of the values, with equal probability."""
         return values[self.below(len(values))]
 
     def some_below(self, size: int, count: int) -> list[int]:
-        """``count`` different whole numbers from 0 on, less than ``size``, in order; each choice as likely."""
-        # Floyd's way: as many draws as numbers, however large the range is.
+        """``count`` different integers from 0 to ``size`` − 1, in order; all subsets are equally likely."""
+        # Floyd's algorithm: ``count`` draws, however large the range.
         found: set[int] = set()
         for most in range(size - count, size):
             drawn = self.below(most + 1)
@@ -56,30 +56,30 @@ class Chances:
 
 
 class Objective(Protocol):
-    """A way to learn from text. A frozen dataclass: its ``repr`` is complete and part of fingerprints."""
+    """A pretraining objective: a frozen dataclass, whose complete ``repr`` is part of fingerprints."""
 
     @property
     def family(self) -> Family:
-        """Kind of model that can learn this way."""
+        """The family of models that it is for."""
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next draw: takes as many ids as it wants, and says which are read and which are to be written.
+        """The next draw: ids taken from the text, divided into those to read (inputs) and to predict (targets).
 
         Args:
-            text: The corpus from the draw's place on; at least one id must be taken.
-            chances: All that may be random in it.
+            text: The corpus, from the draw's place on; at least one id must be taken.
+            chances: The draw's only source of random numbers.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Causal:
-    """Each token from those before it in its draw.
+    """Next-token prediction: each token from those before it in its draw.
 
-    The first token of a draw is read only; every other is asked for.
+    The first token of a draw is only read; all others are predicted.
 
     Attributes:
-        lengths: Tokens of a draw: one of these, each as likely. A length named twice comes twice as often.
-        documents_apart: A draw is one document, or a piece of one that is longer. False: as many as fill it.
+        lengths: The possible numbers of tokens of a draw, equally likely; one that is listed twice is twice as likely.
+        documents_apart: Whether a draw is one document, or a piece of a longer one, instead of as many as fill it.
     """
 
     lengths: tuple[int, ...]
@@ -87,7 +87,7 @@ class Causal:
     family: Literal["decoder-only"] = "decoder-only"
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next tokens: of one document, or of as many as it takes."""
+        """The next tokens: of one document, or of as many as are needed."""
         length = chances.one_of(self.lengths)
         ids = id_array(text.ids_of_one(length) if self.documents_apart else text.ids(length))
         return EncodedPrompt(inputs=ids[:1], targets=(ids[1:],))

@@ -1,4 +1,4 @@
-"""Prefix objectives: the beginning of a text is read, and the rest is to be written."""
+"""Prefix objectives: the model reads the beginning of a text and predicts the rest."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
-    """The rest of a stretch of one document, from the stretch's beginning; where it is cut is drawn.
+    """Predicts the rest of a stretch of one document from its beginning; the cut between them is random.
 
-    The end of a sequence is asked for where the document ends, and nowhere else. An encoder's text ends as all that it
-    reads does.
+    The targets end with EOS only where the document ends. The inputs of an encoder always end with EOS.
 
     Attributes:
-        tokens: Tokens of a stretch, at most, with what is around it.
-        marks: What is around the text.
-        hidden: Mean share of the stretch that is to be written. Above a half, every place is as likely to be cut at.
-        prefix: What the inputs begin with.
+        tokens: Largest number of tokens of a draw, including those around the text.
+        marks: Ids of the tokens around the text.
+        hidden: Mean share of the stretch that is predicted. From 0.5 on, all cuts are equally likely.
+        prefix: Ids that the inputs begin with, after BOS: a mode word.
 
     Paper: Raffel et al. 2020, section 3.2.3; Tay et al. 2022 (UL2's S-denoiser).
     """
@@ -38,7 +37,7 @@ class Prefix:
 
     @property
     def family(self) -> Family:
-        """Either: a decoder-only model reads the inputs first in its row."""
+        """Either family: in a decoder-only model the inputs precede the targets in the row."""
         return self.marks.family
 
     @property
@@ -47,11 +46,9 @@ class Prefix:
         return self.tokens
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next stretch of two tokens or more; a single one that is left of a document is passed over."""
-        ids, ends = text.words_of_one(self._words)
-        while len(ids) < 2:
-            ids, ends = text.words_of_one(self._words)
-        # Of L tokens, 1 … L − 1 are hidden, or as many fewer as make the mean what it should be.
+        """The next stretch of at least two tokens; a single token left over of a document is skipped."""
+        ids, ends = text.words_of_one(self._words, least=2)
+        # Of L tokens, 1 … L − 1 are predicted, or at most as many as result in the desired mean.
         most = min(len(ids) - 1, max(1, round(2 * self.hidden * len(ids)) - 1))
         cut = len(ids) - chances.between(1, most)
         inputs = [*self.marks.begin, *self.prefix, *ids[:cut], *([self.marks.end] * self._after)]
@@ -69,5 +66,5 @@ class Prefix:
 
     @property
     def _words(self) -> int:
-        """Words of a stretch: with the end it is as long as said."""
+        """Largest number of text tokens of a stretch; leaves room for EOS."""
         return self.tokens - self._before - 1

@@ -1,4 +1,4 @@
-"""Span corruption: some spans of a text are hidden, each after a sentinel, and are to be written."""
+"""Span corruption: spans of a text are replaced by sentinels, and the model predicts them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class SpanSizes:
     """How a stretch of text is divided.
 
     Attributes:
-        tokens: Of the text.
-        hidden: Of these, how many are hidden.
-        spans: In how many spans.
+        tokens: Number of its tokens.
+        hidden: Number of hidden tokens.
+        spans: Number of hidden spans.
     """
 
     tokens: int
@@ -33,30 +33,30 @@ class SpanSizes:
 
     @property
     def inputs(self) -> int:
-        """Tokens read: what is not hidden, a sentinel a span, the end."""
+        """Tokens read: those not hidden, a sentinel per span, EOS."""
         return self.tokens - self.hidden + self.spans + 1
 
     @property
     def targets(self) -> int:
-        """Tokens written: what is hidden, a sentinel a span, the end."""
+        """Tokens predicted: those hidden, a sentinel per span, EOS."""
         return self.hidden + self.spans + 1
 
 
 def span_sizes(tokens: int, *, density: float, mean: float) -> SpanSizes:
-    """How many tokens of a stretch are hidden, in how many spans; at least one is, and at least one is not.
+    """Numbers of hidden tokens and spans in a stretch. At least one token is hidden and at least one is not.
 
     >>> span_sizes(568, density=0.15, mean=3)
     SpanSizes(tokens=568, hidden=85, spans=28)
     """
     hidden = min(max(round(tokens * density), 1), tokens - 1)
-    # Each span has a token, and there is text before each.
+    # Each span has at least one token, and at least one shown token before it.
     return SpanSizes(tokens=tokens, hidden=hidden, spans=min(max(round(hidden / mean), 1), hidden, tokens - hidden))
 
 
 def sizes_for_inputs(inputs: int, *, density: float, mean: float) -> SpanSizes:
-    """The longest stretch of text of which no more than ``inputs`` tokens are read.
+    """The sizes of the longest stretch of text that is read as at most ``inputs`` tokens.
 
-    Where half is hidden, as much is written as is read, not one token more.
+    If half is hidden, the targets are not longer than the inputs.
 
     >>> found = sizes_for_inputs(512, density=0.15, mean=3)
     >>> found.tokens, found.inputs, found.targets
@@ -75,17 +75,17 @@ def sizes_for_inputs(inputs: int, *, density: float, mean: float) -> SpanSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class SpanCorruption:
-    """Hidden spans of a stretch of text, from what is left of it.
+    """Predicts hidden spans of a stretch of text from the rest of it.
 
-    Documents follow each other without a mark; the stretch begins with text and ends with a hidden span. A stretch with
-    one hidden span has it anywhere: at the end it would be a second prefix objective.
+    Documents follow each other without a separator. A stretch begins with shown text and ends with a hidden span. A
+    single hidden span can be anywhere: always at the end, it would amount to a second prefix objective.
 
     Attributes:
-        input_tokens: Tokens read, at most.
+        input_tokens: Largest number of tokens read.
         density: Share of the text that is hidden.
         mean: Mean length of a span.
-        marks: What is around the text.
-        prefix: What the inputs begin with.
+        marks: Ids of the tokens around the text.
+        prefix: Ids that the inputs begin with, after BOS: a mode word.
 
     Paper: Raffel et al. 2020, section 3.1.4.
     """
@@ -98,12 +98,12 @@ class SpanCorruption:
 
     @property
     def family(self) -> Family:
-        """Either: a decoder-only model reads the inputs first in its row."""
+        """Either family: in a decoder-only model the inputs precede the targets in the row."""
         return self.marks.family
 
     @cached_property
     def sizes(self) -> SpanSizes:
-        """How each stretch is divided."""
+        """The division of every stretch."""
         before = len(self.marks.begin) + len(self.prefix)
         return sizes_for_inputs(self.input_tokens - before, density=self.density, mean=self.mean)
 
@@ -114,7 +114,7 @@ class SpanCorruption:
         return inputs + targets if self.family == "decoder-only" else max(inputs, targets)
 
     def take(self, text: TextAhead, chances: Chances) -> EncodedPrompt:
-        """The next stretch of text."""
+        """The next draw."""
         sizes = self.sizes
         ids = text.words(sizes.tokens)
         inputs, targets = [*self.marks.begin, *self.prefix], list[int]()
@@ -130,7 +130,7 @@ class SpanCorruption:
 
 
 def hidden_spans(sizes: SpanSizes, chances: Chances) -> list[tuple[int, int]]:
-    """Where each hidden span begins and stops."""
+    """The start and stop of each hidden span, as indices of tokens."""
     if sizes.spans == 1:
         first = chances.between(0, sizes.tokens - sizes.hidden)
         return [(first, first + sizes.hidden)]
@@ -144,6 +144,6 @@ def hidden_spans(sizes: SpanSizes, chances: Chances) -> list[tuple[int, int]]:
 
 
 def parts(whole: int, count: int, chances: Chances) -> list[int]:
-    """A number as a sum of so many numbers from 1 on; each way to do it is as likely."""
+    """A number as the sum of ``count`` positive integers; all such sums are equally likely."""
     cuts = [0, *(cut + 1 for cut in chances.some_below(whole - 1, count - 1)), whole]
     return [stop - first for first, stop in pairwise(cuts)]

@@ -1,4 +1,4 @@
-"""A text with an objective as a stream of draws."""
+"""A corpus and an objective as a stream of draws."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class TextStream:
-    """Draws of a corpus. A draw's number is the place in the corpus where it begins, so the numbers have gaps.
+    """Draws from a corpus. The number of a draw is the place in the corpus where it begins, so the numbers have gaps.
 
     Args:
-        corpus: Documents by number.
+        corpus: The documents.
         tokenizer: The model's.
-        objective: What is read of a text and what is to be written.
+        objective: Divides text into tokens to read and to predict.
         row_tokens: Length of a row.
-        seed: Seed of everything random in the objective.
+        seed: Seed of the objective's random numbers.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class TextStream:
         return self.objective.family
 
     def draws(self, first: int, count: int) -> list[EncodedDraw]:
-        """``count`` draws, the first at a place of the corpus, each where the one before it ended.
+        """``count`` draws. The first begins at a place of the corpus, each later one where the previous one ended.
 
         Raises:
-            PackingError: One does not fit a row.
+            PackingError: A draw does not fit in a row.
         """
         found: list[EncodedDraw] = []
         for _ in range(count):

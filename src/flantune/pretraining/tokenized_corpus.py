@@ -1,4 +1,4 @@
-"""A corpus as ids, read on from any place."""
+"""A corpus as ids, readable from any place."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from flantune.types import Family
 
 PLACE_BITS = 17
-"""A place is one number: a document's, times 2 to the power of this, plus the number of a token in it."""
+"""A place in a corpus is one number: that of a document, shifted left by so many bits, plus that of a token in it."""
 _BLOCK = 64
-"""Documents tokenized at once."""
+"""Number of documents tokenized at once."""
 _KEPT_BLOCKS = 4
 _EMPTY_DOCUMENTS = 10_000
-"""So many documents in a row without a token mean that none will come."""
+"""After this many consecutive documents that are too short, reading ends with an error."""
 
 
 class TokenizedCorpus:
-    """The documents of a corpus as ids, each with what is around it.
+    """The documents of a corpus as ids, each with BOS and EOS.
 
-    BOS comes first where the tokenizer itself would put it (decoder-only), EOS last. Words of the text that look like
-    special tokens stay words.
+    BOS comes first if the tokenizer itself would add it (decoder-only), EOS last. Text that looks like a special token
+    is tokenized as text.
     """
 
     def __init__(self, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
@@ -39,7 +39,7 @@ class TokenizedCorpus:
 
     @property
     def words_begin(self) -> int:
-        """Where the words of each document begin: after BOS, if there is one."""
+        """Index of the first text token of each document: after BOS, if there is one."""
         return len(self._before)
 
     def __getitem__(self, number: int) -> Sequence[int]:
@@ -57,10 +57,10 @@ class TokenizedCorpus:
 
 
 class TextAhead:
-    """The text from a place on, taken piece by piece.
+    """The text from a place on, consumed piece by piece.
 
     Args:
-        documents: All of them.
+        documents: The corpus.
         place: Where to begin; see ``PLACE_BITS``.
     """
 
@@ -70,16 +70,16 @@ class TextAhead:
 
     @property
     def place(self) -> int:
-        """The next token's."""
+        """The place of the next token."""
         return (self._document << PLACE_BITS) + self._at
 
     @property
     def document_number(self) -> int:
-        """The next token's document."""
+        """The number of the next token's document."""
         return self._document
 
     def ids(self, count: int) -> list[int]:
-        """The next ``count`` ids, from as many documents as it takes."""
+        """The next ``count`` ids, from as many documents as needed, with their BOS and EOS."""
         found: list[int] = []
         while len(found) < count:
             rest = self._documents[self._document][self._at :]
@@ -91,17 +91,21 @@ class TextAhead:
         return found
 
     def words(self, count: int) -> list[int]:
-        """The next ``count`` ids of text alone: neither BOS nor EOS of the documents is among them."""
+        """The next ``count`` ids of text, without the BOS and EOS of the documents."""
         found: list[int] = []
         while len(found) < count:
             found += self.words_of_one(count - len(found))[0]
         return found
 
-    def words_of_one(self, longest: int) -> tuple[list[int], bool]:
-        """The next ids of text of one document, at most ``longest``; and whether the document ends there.
+    def words_of_one(self, longest: int, *, least: int = 1) -> tuple[list[int], bool]:
+        """The next ids of text of one document, without BOS and EOS, and whether the document ends there.
+
+        Args:
+            longest: Largest number of ids.
+            least: Smallest number of ids: a shorter rest of a document is skipped.
 
         Raises:
-            PackingError: The tokenizer makes nothing of any text.
+            PackingError: Many consecutive documents have fewer ids.
         """
         for _ in range(_EMPTY_DOCUMENTS):
             document = self._documents[self._document]
@@ -111,17 +115,17 @@ class TextAhead:
             ends = self._at >= stop
             if ends:
                 self._turn()
-            if found:
+            if len(found) >= least:
                 return found, ends
-        raise _no_token()
+        raise _too_short(least)
 
     def ids_of_one(self, longest: int) -> list[int]:
-        """The next ids of one document, two or more and at most ``longest``, with what is around the document.
+        """The next ids of one document with its BOS and EOS, at least two and at most ``longest``.
 
-        A single id that is left of a document has nothing to be learned from, and is passed over.
+        A single id left over of a document is skipped: there is nothing before it to predict it from.
 
         Raises:
-            PackingError: The tokenizer makes nothing of any text.
+            PackingError: Many consecutive documents have no token.
         """
         for _ in range(_EMPTY_DOCUMENTS):
             document = self._documents[self._document]
@@ -131,10 +135,10 @@ class TextAhead:
                 self._turn()
             if len(found) > 1:
                 return found
-        raise _no_token()
+        raise _too_short(1)
 
     def document(self) -> list[int]:
-        """What is left of a document."""
+        """The rest of the current document with its EOS."""
         rest = list(self._documents[self._document][self._at :])
         self._turn()
         return rest
@@ -143,5 +147,7 @@ class TextAhead:
         self._document, self._at = self._document + 1, 0
 
 
-def _no_token() -> PackingError:
-    return PackingError(f"{_EMPTY_DOCUMENTS:,} documents in a row have no token", hint="look at the text")
+def _too_short(least: int) -> PackingError:
+    what = "no token" if least == 1 else f"fewer than {least} tokens"
+    message = f"{_EMPTY_DOCUMENTS:,} consecutive documents have {what}"
+    return PackingError(message, hint="check the text and the tokenizer")

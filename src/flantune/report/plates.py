@@ -73,7 +73,7 @@ def _clusters(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_
     marks = " before (hollow) and after tuning (filled)" if is_run else marks
     caption = (
         f"Clusters{marks}: mean over tasks and templates, with {level(results)} intervals over rows "
-        f"({asked(tasks)}). The dotted stroke is what guessing scores."
+        f"({asked(tasks)}). The dotted stroke is chance."
         + (" Numbers at the right: difference and its interval." if is_compared else "")
         + " Normalized scores put chance at 0 and a perfect score at 100."
     )
@@ -119,7 +119,7 @@ def _skill(results: Results, tasks: Sequence[ShownTask], *, is_run: bool, is_com
 def _templates(results: Results, tasks: Sequence[ShownTask]) -> Plate:
     caption = (
         f"Every template of every {_kind(tasks)}: each dot is one way of phrasing the task ({asked(tasks)}). Bars span "
-        "the inter-quartile range, strokes mark the median, the dotted stroke is chance."
+        "the interquartile range, strokes mark the median, the dotted stroke is chance."
     )
     views = _views(results, tasks, scores.template_figure)
     return Plate(name="templates", title="How much the wording matters", caption=caption, views=views)

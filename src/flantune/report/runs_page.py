@@ -148,7 +148,7 @@ def _own(runs: Sequence[NamedRun]) -> Iterator[Plate]:
                 forest_figure(
                     [ForestRow(name=run.name, difference=difference) for run, difference in measured],
                     unit="tuned − base, points",
-                    label="Difference of the tuned and the base model of each run, in points.",
+                    label="Tuned minus base model of each run, in points.",
                 ),
             ),
         ),

@@ -174,7 +174,7 @@ def _cluster_columns(results: Results) -> tuple[Column, ...]:
         words("Cluster", brief=_held_out(results).lower().removesuffix("s")),
         SHOTS,
         MODEL,
-        Column("Chance", help="What guessing scores on average over the cluster's tasks", brief="chance"),
+        Column("Chance", help="Mean score of guessing over the cluster's tasks", brief="chance"),
         *compared_columns(results),
         replace(_Q, brief="q"),
         _DETECTABLE,

@@ -26,10 +26,10 @@ _ANSWERS = (
     words("Task"),
     SHOTS,
     words("Model"),
-    words("Commonest answer", help="By letter or place where letters are written, or options change"),
+    words("Commonest answer", help="Its letter or position, if models answer with letters or options vary by row"),
     Column("Given", help="Share of prompts that got it"),
     Column("Right", help="Share of rows whose right answer it is"),
-    words("Collapsed", help="Over 90% of prompts got one answer, which is not right that often"),
+    words("Collapsed", help="Over 90% of prompts got one answer, which is right less often"),
 )
 
 

@@ -186,8 +186,8 @@ def _wording(outcome: StudyOutcome) -> Plate | None:
         name="templates",
         title="How much the wording matters",
         caption=(
-            "Standard deviation of a task's score over its templates, a dot a task, mean over seeds; bars span the "
-            f"inter-quartile range, strokes mark the median. {_measured(outcome.arms)}. No intervals: these are the "
+            "Standard deviation of a task's score over its templates, one dot per task, mean over seeds; bars span the "
+            f"interquartile range, strokes mark the median. {_measured(outcome.arms)}. No intervals: these are the "
             "spreads themselves."
         ),
         views=(View("", spread_figure(rows, unit="standard deviation over templates, points")),),
@@ -217,12 +217,12 @@ def _cost(outcome: StudyOutcome) -> Plate | None:
 FORMS: Mapping[str, Form] = {
     "line": Form(
         draw=lambda outcome: line_figure(outcome, published(outcome.name)),
-        says="Mean scores over the axis. In gray the base model of the same runs; dotted: what guessing scores.",
+        says="Mean scores over the axis. Gray: the base model of the same runs. Dotted: chance.",
         grays="Crosses",
     ),
     "bars": Form(
         draw=bars_figure,
-        says="Mean scores. Hollow dots: the base model of the same runs; dotted strokes: what guessing scores.",
+        says="Mean scores. Hollow dots: the base model of the same runs. Dotted strokes: chance.",
     ),
     "grid": Form(
         draw=lambda outcome: grid_figure(outcome, published(outcome.name)),

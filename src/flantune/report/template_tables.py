@@ -34,7 +34,7 @@ _SPREAD = (
     Column("Interval", help="Of the mean; sorts by its lower end"),
     Column("Std", help="Standard deviation over templates"),
     Column("Median"),
-    Column("IQR", help="Inter-quartile range over templates"),
+    Column("IQR", help="Interquartile range over templates"),
     Column("Worst", help="Test score of the worst template"),
     Column("Range", help="Best template minus worst template"),
     Column("Agreement", help="Share of rows that get the same answer from every template"),

@@ -74,7 +74,7 @@ class LocalEngine:
                 idle = idle + 1 if len(missing) == before else 0
                 if idle == _ROUNDS:
                     raise _killed(idle) from None
-                self.note(f"a worker was killed; {len(missing):,} that are missing are made by new ones")
+                self.note(f"a worker was killed; new ones make the {len(missing):,} missing pieces")
 
     def _round(
         self, work: Callable[[Job, int], Receipt], job: Job, numbers: Sequence[int]
@@ -159,7 +159,7 @@ def _start(ray: Any, workers: int) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=variables, logging_level=logging.ERROR, log_to_driver=False)
         return
-    # Only receipts go through its object store, so the minimum is enough.
+    # Only short results go through its object store, so the minimum size is enough.
     ray.init(num_cpus=workers, object_store_memory=100 * 2**20, runtime_env=variables, **quiet)
 
 
@@ -174,7 +174,7 @@ def _ray() -> Any:
 
 
 def _killed(times: int) -> WorkerKilledError:
-    hint = "often the memory is full: take fewer --workers or --jobs; what was made is kept: repeat the command"
+    hint = "often memory is full: use fewer --workers or --jobs, and repeat the command; finished work is kept"
     return WorkerKilledError(f"the process that does the work was killed {times} times in a row", hint=hint)
 
 

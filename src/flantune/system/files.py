@@ -119,7 +119,7 @@ def read_json(path: Path, *, mends: str = "", error: type[FlantuneError] = Flant
         error: What is raised.
 
     Raises:
-        FlantuneError: The class asked for: the file is missing or is not JSON.
+        FlantuneError: The given class: the file is missing or is not JSON.
     """
     text = read_text(path, error=error, hint="is this a finished run folder?")
     try:
@@ -139,7 +139,7 @@ def read_text(path: Path, *, error: type[FlantuneError], what: str = "file", hin
     """A small file's text, without a byte-order mark.
 
     Raises:
-        FlantuneError: The class asked for: the file is missing, is a folder, or is not UTF-8.
+        FlantuneError: The given class: the file is missing, is a folder, or is not UTF-8.
     """
     where, raw = str(path), b""
     try:

@@ -60,7 +60,7 @@ def hub_fault(
         return HubFault(f"the hub is out of order ({busy[0]})", "repeat the command later")
     if kinds & {"RepositoryNotFoundError", "DatasetNotFoundError"} or 401 in statuses:
         return HubFault(
-            "the hub has none of this name, or it is private",
+            "the hub has no such name, or it is private",
             f"check the name at {page}; for a private one, log in with `hf auth login` or set HF_TOKEN",
         )
     if kinds & _UNREACHED or any("OfflineModeIsEnabled" in str(one) for one in chain):
@@ -81,7 +81,7 @@ def upload_fault(error: BaseException, name: str) -> HubFault:
     tokens, owner = "https://huggingface.co/settings/tokens", name.partition("/")[0]
     if kinds & _UNREACHED:
         if os.environ.get("HF_HUB_OFFLINE"):
-            return HubFault("HF_HUB_OFFLINE is set", "unset it, where there is a network")
+            return HubFault("HF_HUB_OFFLINE is set", "unset it, if there is a network")
         return HubFault("the hub could not be reached", "check the network, then repeat the command")
     if 429 in statuses:
         return HubFault(

@@ -1,4 +1,4 @@
-"""Several processes that work together: their ranks, sums over all, and a common end if one is gone."""
+"""Several processes that work together: their ranks, sums over all, and their common end if one is lost."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that writes files and reports."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def first(self, work: Callable[[], object]) -> None:
@@ -98,7 +98,7 @@ class Processes:
         return made[0] if made else work()
 
     def _await_hearing(self, key: str) -> None:
-        """Waits a little until the others know, since the shared store may end with this process."""
+        """Waits a little until the others have been informed, since the shared store may end with this process."""
         deadline = time.monotonic() + HEARING_S
         while self.store is not None and self.store.add(f"{key}/heard", 0) < self.count - 1:
             if time.monotonic() > deadline:
@@ -243,8 +243,8 @@ def _take_device() -> None:
         return
     number, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
     if number >= there:
-        hint = f"start at most {there} processes a machine: torchrun --nproc-per-node {there}"
-        raise TrainingError(f"this machine has {there} GPUs and more processes", where="torchrun", hint=hint)
+        hint = f"start at most {there} processes per machine: torchrun --nproc-per-node {there}"
+        raise TrainingError(f"this machine has {there} GPUs, but more processes", where="torchrun", hint=hint)
     torch.cuda.set_device(number)
 
 
@@ -263,7 +263,7 @@ def _default_store() -> Any:
 
 
 def _messages(store: Any) -> Store:
-    """Our part of a store."""
+    """A part of the store with its own prefix of keys."""
     import torch.distributed as dist
 
     ours: Store = dist.distributed_c10d.PrefixStore("flantune", store)

@@ -1,10 +1,10 @@
-"""How threads of one computation wait for each other: spinning where cores are free, asleep where others need them.
+"""How OpenMP's threads wait for each other: they spin while cores are free, and sleep while other processes need them.
 
-A thread that spins goes on at once, and burns a core until then. Where other processes need the cores, each of the many
-small operations of a step then waits for a thread that is not running. GNU's OpenMP, which PyTorch brings along on
-Linux, has its threads sleep when it looks after more threads than there are cores. So it is given some more to look
-after, which do nothing, for as long as other processes need the cores. How many threads compute does not change, and so
-no number does.
+A spinning thread continues without delay, but occupies a core while it waits. If other processes need the cores, each
+of the many small operations of a step then waits for a thread that is not scheduled. GNU's OpenMP, which PyTorch
+includes on Linux, makes its threads sleep while it manages more threads than there are cores. So it is given additional
+idle threads for as long as other processes need the cores. The number of computing threads stays the same, and so do
+all results.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PERIOD_S = 1.0
-"""How often the cores are looked at."""
+"""Interval at which the use of the cores is measured."""
 TAKEN = 0.25
-"""Cores that others may use without being in the way."""
+"""Mean number of cores that other processes may use before threads sleep."""
 CALM_PERIODS = 3
-"""Threads spin again once others have left the cores alone for so many periods."""
+"""Threads spin again after this many consecutive intervals without such use."""
 _STAT = Path("/proc/stat")
 
 
 def wait_by_load() -> None:
-    """Has OpenMP's threads sleep while they wait where other processes need the cores; before PyTorch is imported.
+    """Makes waiting OpenMP threads sleep while other processes need the cores. Call it before PyTorch is imported.
 
-    What the environment says stays. Without GNU's OpenMP or a view of the cores, threads always sleep.
+    ``OMP_WAIT_POLICY`` or ``GOMP_SPINCOUNT`` in the environment take precedence. Without GNU's OpenMP, or where the use
+    of the cores cannot be measured, waiting threads always sleep.
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         return
@@ -41,12 +42,12 @@ def wait_by_load() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the cores of this process have done until a moment, in CPU seconds.
+    """CPU time used so far on the cores of this process.
 
     Attributes:
-        at: The moment, in seconds.
-        all: What all processes used.
-        own: What this one used.
+        at: Time of the measurement, in seconds.
+        all: CPU seconds of all processes.
+        own: CPU seconds of this process.
     """
 
     at: float
@@ -54,7 +55,7 @@ class Usage:
     own: float
 
     def others(self, before: Usage) -> float:
-        """Cores that other processes used since an earlier moment, on average.
+        """Mean number of cores that other processes used since an earlier measurement.
 
         >>> Usage(12.0, 8.5, 3.0).others(Usage(10.0, 5.0, 2.0))
         1.25
@@ -63,7 +64,7 @@ class Usage:
 
 
 def usage() -> Usage:
-    """What the cores have done until now, by the kernel's count (Linux)."""
+    """The CPU time used until now, as counted by the kernel (Linux)."""
     ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
     ticks = 0
     for line in _STAT.read_text(encoding="ascii").splitlines():
@@ -81,7 +82,7 @@ class Sleep:
         self._over: threading.Event | None = None
 
     def begin(self) -> None:
-        """Threads that wait sleep from here on, once OpenMP is loaded."""
+        """Waiting threads sleep from now on, if OpenMP is loaded."""
         libraries = _loaded()
         if self._over is None and libraries:
             self._over = threading.Event()
@@ -92,7 +93,7 @@ class Sleep:
             begun.wait()
 
     def end(self) -> None:
-        """They spin again."""
+        """Waiting threads spin again."""
         if self._over is not None:
             self._over.set()
             self._over = None
@@ -100,7 +101,7 @@ class Sleep:
 
 def _watch() -> None:
     sleep, calm, before = Sleep(), 0, usage()
-    # Cores that others may use while all threads of this process run.
+    # Cores that other processes may use while all threads of this process run.
     spare = TAKEN + max(0, len(os.sched_getaffinity(0)) - _threads())
     while True:
         time.sleep(PERIOD_S)
@@ -119,10 +120,10 @@ def _threads() -> int:
 
 
 def _hold(libraries: list[str], begun: threading.Event, over: threading.Event) -> None:
-    """Has OpenMP make more threads than there are cores, and keeps them until it is over; they end with this thread."""
+    """Creates more OpenMP threads than there are cores, and keeps them until ``over``; they end with this thread."""
     import ctypes
 
-    # A task of C that does nothing when it is given nothing.
+    # free(NULL) does nothing.
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
     for path in libraries:
         ctypes.CDLL(path).GOMP_parallel(nothing, None, ctypes.c_uint((os.cpu_count() or 1) + 1), ctypes.c_uint(0))
@@ -131,14 +132,14 @@ def _hold(libraries: list[str], begun: threading.Event, over: threading.Event) -
 
 
 def _loaded() -> list[str]:
-    """Files of GNU's OpenMP that this process has loaded."""
+    """Paths of the GNU OpenMP libraries that this process has loaded."""
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     paths = [line.split(maxsplit=5)[5] for line in maps.splitlines() if "libgomp" in line]
     return list(dict.fromkeys(path for path in paths if Path(path).name.startswith("libgomp")))
 
 
 def _is_gnu() -> bool:
-    """Whether the PyTorch that would be imported brings GNU's OpenMP along; nothing is imported for it."""
+    """Whether the installed PyTorch includes GNU's OpenMP, determined without importing it."""
     found = importlib.util.find_spec("torch")
     folders = (found and found.submodule_search_locations) or ()
     return any(list(Path(folder, "lib").glob("libgomp*")) for folder in folders)

@@ -87,7 +87,7 @@ class Followers:
             # A tracker's failure must not end hours of training.
             self.listeners.remove(listener)
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.note(f"{listener.name} gets nothing more: {reason}; {self.metrics} has everything")
+            self.note(f"{listener.name} receives nothing more: {reason}; {self.metrics} has everything")
 
     def _keep(self) -> None:
         known = {one.name: {"key": one.tracker.key, "step": one.step} for one in self.listeners if one.tracker.key}
@@ -131,7 +131,7 @@ def follow(
         try:
             followers.listeners.append(_Listener(name, open_tracker(name, tracked), int(before.get("step", 0))))
         except Exception as error:
-            note(f"{name} gets nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
+            note(f"{name} receives nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
     return followers
 
 

@@ -70,7 +70,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """
     missing = [name for name in names if find_spec(MODULES[name]) is None]
     if missing:
-        hint = f"pip install {' '.join(missing)}, or take {'it' if len(missing) == 1 else 'them'} out of tracking.to"
+        hint = f"pip install {' '.join(missing)}, or remove {'it' if len(missing) == 1 else 'them'} from tracking.to"
         raise ConfigError(f"not installed: {', '.join(missing)}", where="tracking.to", hint=hint)
 
 

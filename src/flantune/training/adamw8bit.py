@@ -13,7 +13,7 @@ from flantune.training.adafactor import Weightwise
 from flantune.training.block_codes import block_size, code_book
 
 _CHUNK = {"cpu": 2**16, "cuda": 2**24}
-"""Weights decoded together: few enough for a processor's cache, many enough to fill a GPU."""
+"""Number of weights decoded together: few enough for a processor's cache, many enough to use a whole GPU."""
 _CODED = ("moment1", "moment2", "scales1", "scales2")
 _PLAIN = ("moment1", "moment2")
 
@@ -78,8 +78,8 @@ class AdamW8bit(Weightwise):
             wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in fresh.items()}
             if {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()} != wanted:
                 raise ValueError(
-                    "its optimizer's state is not that of flantune's AdamW in 8 bits; before that had this name, "
-                    '"adamw8bit" was the one of bitsandbytes, which is "adamw8bit-bnb" now'
+                    "its optimizer's state is not that of flantune's AdamW in 8 bits; in earlier versions "
+                    '"adamw8bit" was the optimizer of bitsandbytes, which is now "adamw8bit-bnb"'
                 )
             self.state[weight] = {
                 name: tensor if name == "step" else tensor.to(weight.device) for name, tensor in state.items()

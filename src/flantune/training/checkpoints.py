@@ -139,7 +139,7 @@ class CheckpointFolder:
         hint = (
             "restore a copy of one, or delete the folder to start again; a larger training.keep_checkpoints keeps more"
         )
-        raise TrainingError(f"no checkpoint is whole: {what}", where=str(self.root), hint=hint)
+        raise TrainingError(f"no checkpoint is intact: {what}", where=str(self.root), hint=hint)
 
     def _restore(
         self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, *, damaged: Mapping[int, str]
@@ -168,8 +168,8 @@ class CheckpointFolder:
             aside = folder.with_name(f"{_DAMAGED}{folder.name}")
             # Reported before it is done: after a kill in between, it is reported again.
             self.note(
-                f"the checkpoint of step {later} is damaged: {damage}. Going on from step {step} "
-                f"(steps to take again: {later - step:,}); the damaged one is kept as {aside} until the next is written"
+                f"the checkpoint of step {later} is damaged: {damage}. Resuming from step {step} "
+                f"(steps to repeat: {later - step:,}); the damaged one is kept as {aside} until the next is written"
             )
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
@@ -259,7 +259,7 @@ class CheckpointFolder:
         mine, theirs = _as_json(self.identity), values
         changed = [key for key in ("fingerprint", "seed") if mine[key] != theirs[key]]
         if mine["frozen"] != theirs["frozen"]:
-            changed.append("the frozen weights of the base model (which the checkpoint does not hold)")
+            changed.append("the frozen weights of the base model (which the checkpoint does not contain)")
         settings = {*mine["settings"], *theirs["settings"]}.difference(free_training_settings(mine["settings"]))
         usual = TrainingSettings().model_dump(mode="json")  # for a setting added in a later version
         for key in sorted(settings):

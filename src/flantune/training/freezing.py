@@ -22,7 +22,7 @@ _WORDS = ("embeddings", "head", "norms", "encoder", "decoder")
 
 
 class FreezeError(TrainingError):
-    """``training.freeze`` does not fit the model: a mistake in the run file."""
+    """``training.freeze`` does not match the model: a mistake in the run file."""
 
     exit_code = 2
 
@@ -74,8 +74,8 @@ def _meant(model: nn.Module, weights: Mapping[str, nn.Parameter], pattern: str) 
         found = {name for name in weights if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")}
     if not found:
         known = (*_WORDS, "layers.0", *weights)
-        hint = did_you_mean(pattern, known) or f"a weight here is called {next(iter(weights))}"
-        raise FreezeError(f'"{pattern}" means no weight of this model', where="training.freeze", hint=hint)
+        hint = did_you_mean(pattern, known) or f"one of its weights is {next(iter(weights))}"
+        raise FreezeError(f'"{pattern}" matches no weight of this model', where="training.freeze", hint=hint)
     return found
 
 

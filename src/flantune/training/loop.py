@@ -223,7 +223,7 @@ def _tell_what_is_not(lm: LanguageModel, settings: TrainingSettings, note: Calla
         note(f"the model is not compiled: {reason}")
     is_meant = lm.device.type == "cpu" or lm.compute_dtype == torch.bfloat16
     if is_meant and (reason := why_not_program(lm.compute_dtype, lm.device.type)):
-        note(f"attention is computed by PyTorch, not by a faster program: {reason}")
+        note(f"attention is computed by PyTorch, not by a faster kernel: {reason}")
 
 
 def _in_parts(lm: LanguageModel, settings: TrainingSettings) -> tuple[LanguageModel, torch.optim.Optimizer, Sharded]:

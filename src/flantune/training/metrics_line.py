@@ -1,4 +1,4 @@
-"""A line of ``metrics.jsonl``: what training writes and pages draw."""
+"""A line of ``metrics.jsonl``, which training writes and reports read."""
 
 from __future__ import annotations
 

@@ -66,9 +66,9 @@ def weight_decay_groups(
 ) -> list[dict[str, Any]]:
     """Two parameter groups: weights that decay, and those that do not.
 
-    By default only matrices decay. Norms and biases set a scale, which decay would work against. Embeddings do not
-    decay, since a word that is absent from the tuning data gets no gradient: only the decay would change it, and it
-    would fade. A head that shares the embedding's weight does not decay either.
+    By default only matrices decay. Norms and biases set a scale, which decay would shrink. Embeddings do not decay,
+    since a token that is absent from the tuning data gets no gradient, so that decay alone would shrink its embedding.
+    A head that shares the embedding's weight does not decay either.
     """
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     groups: dict[bool, list[tuple[str, nn.Parameter]]] = {True: [], False: []}

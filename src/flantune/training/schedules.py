@@ -13,7 +13,7 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     """The rate of one optimizer step.
 
     The warm-up reaches the peak at step ``warmup_steps``; the next step is the first of the actual schedule. No step
-    has the rate 0, which would waste it: "linear" and "cosine" would reach it one step after the last.
+    has the rate 0, which would have no effect: "linear" and "cosine" would reach 0 one step after the last.
 
     Args:
         step: Number of the step, counted from 1.

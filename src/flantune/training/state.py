@@ -21,7 +21,7 @@ MEASURE = "loss"
 
 
 def is_better(measured: Mapping[str, float], best: float | None) -> bool:
-    """Whether dev rows are answered better than ever before; with ties the earlier step is kept.
+    """Whether a dev measurement is better than all before; with ties the earlier step is kept.
 
     >>> is_better({"loss": 1.0}, None), is_better({"loss": 1.0}, 1.0), is_better({"loss": float("nan")}, None)
     (True, False, False)

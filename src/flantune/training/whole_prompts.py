@@ -38,11 +38,11 @@ def check_inputs_weight(
         return
     why = ""
     if family == "encoder-decoder":
-        why = "an encoder-decoder writes its targets alone: it has nothing that predicts the inputs"
+        why = "an encoder-decoder predicts only its targets, never its inputs"
     elif reads_both_ways:
-        why = "a prefix LM sees all of its inputs at once: to predict one of them from the others teaches nothing"
+        why = "input tokens of a prefix LM attend to all inputs, so predicting them would teach nothing"
     elif has_virtual_tokens:
-        why = "prompt tuning puts virtual tokens among the inputs, which stand for no text that could be predicted"
+        why = "prompt tuning adds virtual tokens to the inputs, which represent no text to predict"
     if why:
         raise ConfigError(why, where="training.inputs_weight", hint="set training.inputs_weight = 0")
 

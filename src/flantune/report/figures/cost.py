@@ -1,4 +1,4 @@
-"""What a gain cost: tokens trained on across, points gained up, with intervals."""
+"""The cost of a gain: tokens trained on (horizontal) against points gained (vertical), with intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flantune.report.numbers import interval, short_count, signed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostPoint:
-    """One model: what it gained, and the tokens that it was trained on for it."""
+    """A tuned model: its gain on the base model, and the number of tokens it was trained on."""
 
     name: str
     tokens: float
@@ -34,7 +34,7 @@ class CostPoint:
 
 
 def tokens_per_point(tokens: float | None, difference: Difference | None) -> float | None:
-    """Tokens that a point of gain cost; None where the interval does not show a gain.
+    """Tokens trained on per point gained; None if the interval does not exclude zero or a loss.
 
     >>> gain = Difference(value=0.05, low=0.01, high=0.09, se=0.02, p=0.01, detectable=0.06)
     >>> tokens_per_point(1e6, gain), tokens_per_point(1e6, gain.model_copy(update={"low": -0.01}))
@@ -46,13 +46,13 @@ def tokens_per_point(tokens: float | None, difference: Difference | None) -> flo
 
 
 def differ_in_cost(points: Sequence[CostPoint]) -> bool:
-    """Whether a figure of cost says more than one of differences: what was trained on differs by a tenth or more."""
+    """Whether a figure of cost adds anything to one of differences: the tokens trained on differ by 10% or more."""
     tokens = [one.tokens for one in points if one.tokens > 0]
     return bool(tokens) and max(tokens) >= 1.1 * min(tokens)
 
 
 def cost_figure(points: Sequence[CostPoint]) -> Markup:
-    """Gain against tokens trained on; what crosses zero is drawn hollow, since it cannot be said to have gained."""
+    """Gain against tokens trained on. Gains whose interval includes zero are drawn hollow."""
     drawn = sorted((one for one in points if one.tokens > 0), key=lambda one: one.tokens)
     return both(lambda page: _costs(drawn, page)) if drawn else missing("Nothing was trained.")
 
@@ -95,7 +95,7 @@ def _grid(across: LogScale, up: Scale, page: Page) -> Iterator[Markup]:
 
 
 def _free(y: float, x: float, width: float, taken: list[tuple[float, float]]) -> float | None:
-    """A height for a label beside its point where none was written before; None where there is no room."""
+    """The vertical position of a point's label that overlaps no earlier label; None if there is no room."""
     for way in (0.0, -13.0, 13.0):
         if all(abs(y + way - other) > 12 or abs(x - start) > max(width, 90) for start, other in taken):
             taken.append((x, y + way))

@@ -1,4 +1,4 @@
-"""Training curves as small multiples: a line of means over a band from least to most."""
+"""Training curves as small multiples: the mean as a line, on a band from the lowest to the highest value."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ CURVES: tuple[tuple[str, str, Callable[[MetricsLine], float | None]], ...] = (
     ("Loss", "nats a target token", lambda line: line.loss),
     ("Gradient norm", "before clipping", lambda line: line.grad_norm),
     ("Speed", "tokens/s", lambda line: line.tokens_per_s),
-    ("Dev loss", "tasks trained on, nats a token", lambda line: line.measured.get("loss")),
+    ("Dev loss", "tasks trained on, nats per token", lambda line: line.measured.get("loss")),
     ("Dev accuracy", "tasks trained on", lambda line: line.measured.get("accuracy")),
 )
-"""Which curves are drawn: a title, a unit and where the log has it."""
+"""The curves to draw: title, unit, and how to read the value from a line of the log."""
 
 
 def series(metrics: Sequence[MetricsLine]) -> tuple[Series, ...]:
-    """The curves that a fold's log holds; a measure that was not logged is left out."""
+    """The curves in a fold's log. A measure that was not logged is left out."""
     found = []
     for title, unit, value_of in CURVES:
         pairs = [(float(line.step), value) for line in metrics if (value := value_of(line)) is not None]
@@ -52,8 +52,8 @@ def curve(data: Series, *, limits: tuple[float, float] | None = None) -> Markup:
     """One panel.
 
     Args:
-        data: What is drawn.
-        limits: Ends of the vertical axis, shared between folds so that their panels can be compared.
+        data: The curve to draw.
+        limits: Ends of the vertical axis. Folds share them, so that their panels can be compared.
     """
     low, high = limits or value_limits([data])
     across, up = (
@@ -77,7 +77,7 @@ def curve(data: Series, *, limits: tuple[float, float] | None = None) -> Markup:
 
 
 def value_limits(several: Sequence[Series]) -> tuple[float, float]:
-    """Ends of a vertical axis, from zero, that holds all these series but for a few outliers."""
+    """Ends of a vertical axis that includes zero and all values of these series except the highest 0.5%."""
     values = sorted(v for s in several for v in s.values)
     top = values[min(int(len(values) * 0.995), len(values) - 1)] if values else 1.0
     step = 10.0 ** (len(f"{max(top, 1e-9):.0f}") - 1) / 2 if top >= 1 else 0.1
@@ -87,7 +87,7 @@ def value_limits(several: Sequence[Series]) -> tuple[float, float]:
 
 
 def shared_limits(several: Iterable[Sequence[MetricsLine]]) -> dict[str, tuple[float, float]]:
-    """One vertical axis for each curve, shared by all folds or runs, by the curve's title."""
+    """Title of a curve → the ends of its vertical axis, shared by all folds or runs."""
     by_title: dict[str, list[Series]] = {}
     for metrics in several:
         for found in series(metrics):
@@ -112,7 +112,7 @@ def _last(value: float, at: tuple[float, float]) -> Markup:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Neighboring steps taken together."""
+    """A group of neighboring steps."""
 
     step: float
     mean: float
@@ -121,7 +121,7 @@ class Bucket:
 
 
 def buckets(steps: Sequence[float], values: Sequence[float], *, most: int) -> tuple[Bucket, ...]:
-    """Groups of neighboring points, limited in number, with the mean, least and most of each.
+    """At most ``most`` groups of neighboring points, each with its mean, lowest and highest value.
 
     >>> buckets([1, 2, 3, 4], [4.0, 2.0, 3.0, 1.0], most=2)
     (Bucket(step=1.5, mean=3.0, low=2.0, high=4.0), Bucket(step=3.5, mean=2.0, low=1.0, high=3.0))

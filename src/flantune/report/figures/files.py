@@ -1,7 +1,7 @@
-"""Figures as files of their own, for a paper or a slide: SVG, and PDF and PNG made from it.
+"""Figures as separate files, for a paper or a slide: SVG, and PDF and PNG converted from it.
 
-A figure is drawn once, as SVG whose marks have classes. On a page the style sheet colors them for light and dark; in a
-file the colors are in the figure itself, so that every program shows the same picture.
+A figure is drawn once, as SVG whose marks have classes. On a page, the style sheet colors them for light and dark mode.
+A file contains its own colors, so that every program shows the same picture.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Scheme = Literal["light", "dark"]
 
 FORMATS: tuple[Format, ...] = ("svg", "pdf", "png")
 PIXELS = 3.0
-"""Pixels of a PNG for each of the figure's own: 860 become 2,580, enough for a page's width in print."""
+"""Pixels of a PNG per pixel of the figure: 860 become 2,580, enough for the width of a printed page."""
 
 MARGIN = 12
-"""Pixels of ground around a figure."""
+"""Width of the background around a figure, in pixels."""
 
 _SIZE = re.compile(r' width="([\d.]+)" height="([\d.]+)"')
 _LABEL = re.compile(r' aria-label="([^"]*)"')
@@ -35,13 +35,13 @@ _BY_SCHEME = re.compile(r"light-dark\(\s*([^,()]+),\s*([^,()]+)\)")
 
 
 def drawings(figure: str) -> tuple[str, ...]:
-    """The drawings of a figure for wide screens; all that it has where it is drawn once."""
+    """The SVG drawings in a figure, without those for narrow screens."""
     found = _DRAWING.findall(figure)
     return tuple(one for one in found if 'class="figure narrow"' not in one)
 
 
 def standalone(drawing: str, *, scheme: Scheme = "light") -> str:
-    """A drawing as an SVG file that needs nothing else: its namespace, its colors and its ground are in it."""
+    """A drawing as a self-contained SVG file, with namespace, colors and background."""
     colors = palette(scheme)
     rules = re.sub(r"/\*.*?\*/", "", asset("figure.css"), flags=re.DOTALL).strip()
     style = re.sub(r"var\(--([\w-]+)\)", lambda found: colors[found[1]], rules)
@@ -58,7 +58,7 @@ def standalone(drawing: str, *, scheme: Scheme = "light") -> str:
 
 
 def palette(scheme: Scheme) -> dict[str, str]:
-    """The colors and typefaces of pages by name; the ground of a light figure is white, as paper is.
+    """The colors and typefaces of the pages, by name; light figures have a white background.
 
     >>> palette("light")["tuned"], palette("dark")["tuned"], palette("light")["paper"]
     ('#1f5aa6', '#86b4f4', '#ffffff')
@@ -70,17 +70,17 @@ def palette(scheme: Scheme) -> dict[str, str]:
 
 
 def write_drawing(folder: Path, name: str, drawing: str, *, formats: Iterable[Format], scheme: Scheme) -> list[Path]:
-    """Writes a drawing as ``<name>.svg``, ``.pdf`` and ``.png``, those that are wanted, and returns their paths.
+    """Writes a drawing as ``<name>.svg``, ``.pdf`` or ``.png``, as requested, and returns the paths.
 
     Raises:
-        ConfigError: PDF or PNG is wanted and what makes them is not installed.
+        ConfigError: PDF or PNG is requested, and the converter is not installed.
     """
     svg = standalone(drawing, scheme=scheme)
     return [_write(folder / f"{name}.{kind}", _converted(svg, kind)) for kind in formats]
 
 
 def makeable() -> tuple[Format, ...]:
-    """The formats that can be written here: SVG needs nothing."""
+    """The formats that can be written with what is installed; SVG always can."""
     return FORMATS if find_spec("vl_convert") else ("svg",)
 
 
@@ -88,7 +88,7 @@ def check_formats(formats: Iterable[Format]) -> None:
     """Makes sure that figures can be written in these formats.
 
     Raises:
-        ConfigError: What makes PDF and PNG is not installed.
+        ConfigError: PDF or PNG is requested, and the converter is not installed.
     """
     if any(kind != "svg" for kind in formats):
         _converter()

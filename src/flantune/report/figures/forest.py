@@ -1,4 +1,4 @@
-"""A forest: differences under each other, each with its interval against zero."""
+"""A forest plot: differences below each other, each with its interval, against a line at zero."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ForestRow:
     """One difference.
 
     Attributes:
-        name: What it is of.
-        each: The differences it is the mean of, one a seed, drawn small.
-        is_strong: It sums up the others: it is below them, under a rule.
-        group: What it belongs to, said once above all rows of the group.
-        direction: What it says among its like; None: what its interval says.
+        name: The label of its row.
+        each: The differences per seed of which it is the mean, drawn as small dots.
+        is_strong: It summarizes the others, and is drawn below them under a rule.
+        group: Heading of its group, written once above the group's rows.
+        direction: The verdict after correction for multiple comparisons; None: the interval decides.
     """
 
     name: str
@@ -43,12 +43,12 @@ class ForestRow:
 
 
 def forest_figure(rows: Sequence[ForestRow], *, unit: str, label: str) -> Markup:
-    """Differences with their intervals; those that cross zero are drawn hollow.
+    """Differences with their intervals; undecided ones are drawn hollow.
 
     Args:
-        rows: What is drawn, from above.
-        unit: What the axis counts.
-        label: The beginning of the text in place of the drawing.
+        rows: The differences, from top to bottom.
+        unit: The unit of the axis.
+        label: The beginning of the text alternative.
     """
     return both(lambda page: _forest(rows, page, unit=unit, label=label)) if rows else missing()
 

@@ -1,4 +1,4 @@
-"""What all figures with rows share: where things are, axes, labels and marks."""
+"""Shared parts of the figures with rows: layout, axes, labels and marks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flantune.report.numbers import interval, signed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Measures of one drawing: on narrow screens labels are above their row, not beside it.
+    """Layout of one drawing. On narrow screens labels are above their row, not beside it.
 
     Attributes:
-        width: Whole width in pixels.
-        left: Where the plot begins.
-        right: Where the plot ends; numbers are to the right of it.
-        row: Height of a row.
-        label: Height that a label above its row takes; 0 when labels are beside.
+        width: Full width in pixels.
+        left: Left edge of the plot, in pixels.
+        right: Right edge of the plot, in pixels; on wide screens, numbers are to the right of it.
+        row: Height of a row, in pixels.
+        label: Height of a label above its row, in pixels; 0 if labels are beside their rows.
     """
 
     name: str
@@ -42,12 +42,12 @@ NARROW = Page(name="narrow", width=358, left=8, right=350, row=26, label=20)
 
 
 def both(draw: Callable[[Page], Markup]) -> Markup:
-    """A figure drawn for both widths of screen; the style sheet shows one of them."""
+    """A figure drawn for wide and for narrow screens. The style sheet shows one of them."""
     return Markup("").join((draw(WIDE), draw(NARROW)))
 
 
 def missing(label: str = "Not measured.") -> Markup:
-    """The note in place of a figure that has nothing to show."""
+    """The note that replaces a figure without data."""
     return element("p", label, class_="missing")
 
 
@@ -62,12 +62,12 @@ def interval_mark(
 
 
 def estimate_mark(found: Estimate | None, scale: Scale, y: float, class_: str, *, radius: float = 4.5) -> list[Markup]:
-    """The same for an estimate; nothing where there is none."""
+    """A dot with its interval for an estimate; nothing if there is none."""
     return interval_mark(found.value, (found.low, found.high), scale, y, class_, radius=radius) if found else []
 
 
 def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room: float | None = None) -> list[Markup]:
-    """A row's name, beside it or above it."""
+    """A row's name, beside the row or above it."""
     strong = "label strong" if is_strong else "label"
     if page.is_narrow:
         return [text(page.left, y - 5, shorten(name, 170), strong)]
@@ -75,7 +75,7 @@ def row_label(name: str, page: Page, y: float, *, is_strong: bool = False, room:
 
 
 def difference_text(difference: Difference | None, page: Page, y: float, *, tone: str = "") -> list[Markup]:
-    """The difference in words at the end of a row: the number, in the color of what it says, its interval in gray."""
+    """The difference as numbers at the end of a row: its value, colored by the verdict, and its interval in gray."""
     if difference is None:
         return []
     tone = tone or difference.direction
@@ -90,13 +90,13 @@ def difference_text(difference: Difference | None, page: Page, y: float, *, tone
 
 
 AXIS_HEIGHT = 42
-"""Pixels below the last row for the numbers of an axis and for what they count."""
+"""Height of an axis' numbers and unit below the last row, in pixels."""
 
 
 def axis(
     scale: Scale, page: Page, top: float, bottom: float, words: Callable[[float], str], *, unit: str
 ) -> list[Markup]:
-    """Light vertical lines at round values, named below, with what they count under them."""
+    """Light vertical lines at round values, with the values and their unit below."""
     marks = []
     for tick in scale.ticks(6 if page.is_narrow else 7):
         x = scale(tick)
@@ -106,17 +106,17 @@ def axis(
 
 
 TONES = ("base", "tuned")
-"""How the first and the second of two models are drawn: hollow and gray, filled and colored."""
+"""Classes of the first and the second of two models: hollow and gray, filled and colored."""
 
 
 def legend(page: Page, names: Sequence[str], *, at_end: str = "", dots: str = "") -> Markup:
-    """What the marks mean, once, above the plot.
+    """The legend above the plot.
 
     Args:
         page: The drawing.
         names: The models, at most two.
-        at_end: What the words at the end of each row are; left out where there is no room.
-        dots: What the dots are; left out like ``at_end``.
+        at_end: The meaning of the numbers at the end of each row; left out if there is no room.
+        dots: The meaning of the dots; left out if there is no room.
     """
     x, y = page.left, 16.0
     marks = []

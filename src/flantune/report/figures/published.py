@@ -1,4 +1,4 @@
-"""Numbers that papers report for what studies repeat: drawn as labeled gray marks, never compared with."""
+"""Scores from the papers whose experiments the studies repeat. They are drawn as labeled gray marks, never compared."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One number of a paper: of another model, on other tasks.
+    """One score from a paper, of another model on other tasks.
 
     Attributes:
         value: The score, in [0, 1].
-        x: Its place on a numeric axis.
-        series: The series of the arm that it belongs to, of a crossed study.
-        label: The arm's label in that series.
-        source: Model, and where the paper has it.
+        x: Its position on a numeric axis.
+        series: In a crossed study: the series of the corresponding arm.
+        label: In a crossed study: the label of the corresponding arm.
+        source: The model, and where the paper reports the score.
     """
 
     value: float
@@ -39,7 +39,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(x=x, value=value / 100, source=_TASKS)
         for x, value in ((9.0, 52.6), (89.0, 57.0), (282.0, 57.5), (1836.0, 58.5))
     ),
-    # Mean of four held-out clusters. Section 4.3: none, the dataset's name (twice), instructions, in training.
+    # Mean of four held-out clusters. Section 4.3: trained with nothing, the dataset's name (twice) or instructions.
     "instructions": tuple(
         Published(
             value=value / 100, source=_INSTRUCTIONS, series=f"measured with {measured}", label=f"trained with {trained}"
@@ -52,9 +52,9 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         )
     ),
 }
-"""Study → what its paper reports."""
+"""Study → the scores in its paper."""
 
 
 def published(study: str) -> tuple[Published, ...]:
-    """What the study's paper reports; nothing where that cannot stand on its axis."""
+    """The scores in the study's paper; none if there are none that fit the study's axis."""
     return PUBLISHED.get(study, ())

@@ -34,7 +34,7 @@ LANE = (-5.0, 5.0)
 
 
 def verdict_figure(verdict: Verdict, sides: Sides) -> Markup:
-    """The difference and its interval against zero, drawn small under the headline; empty when unmeasured."""
+    """The difference and its interval on a small axis under the headline; empty if not measured."""
     difference = verdict.difference
     return both(lambda page: _verdict(difference, sides, page)) if difference else Markup("")
 
@@ -47,7 +47,7 @@ def _verdict(difference: Difference, sides: Sides, page: Page) -> Markup:
     marks = [
         rectangle(scale(-reach), y - 9, scale(reach) - scale(-reach), 18, "half"),
         line(scale(0), y - 22, scale(0), y + 18, "zero"),
-        # Above the number, which may stand at either end of a narrow figure.
+        # Above the number, which may be at either end of a narrow figure.
         text(4, 12, "← worse", "axis"),
         text(width - 4, 12, "better →", "axis", anchor="end"),
         text(scale(0), y + 34, "0", "axis halo", anchor="middle"),
@@ -57,14 +57,14 @@ def _verdict(difference: Difference, sides: Sides, page: Page) -> Markup:
     marks.append(text(scale(difference.value), y - 18, signed(difference.value), tone, anchor="middle"))
     marks += _ends(difference, scale, y + 34)
     label = (
-        f"Difference of {sides.second} and {sides.first} {signed(difference.value)} points, interval "
+        f"Difference {sides.second} − {sides.first}: {signed(difference.value)} points, interval "
         f"{interval(difference.low, difference.high)}; to the left of zero is worse, to the right better."
     )
     return image(marks, width=width, height=96, label=label, variant=page.name)
 
 
 def _ends(difference: Difference, scale: Scale, y: float) -> list[Markup]:
-    """Both ends of the interval in words, but not over the zero, and apart where the interval is short."""
+    """The ends of the interval as numbers: left out near zero, moved apart if the interval is short."""
     low, high = difference.low, difference.high
     is_short = scale(high) - scale(low) < 48
     ends = ((low, "end" if is_short else "middle"), (high, "start" if is_short else "middle"))
@@ -81,13 +81,13 @@ def _ends(difference: Difference, scale: Scale, y: float) -> list[Markup]:
 def cluster_figure(
     clusters: Sequence[ComparedPair], overall: Sequence[ComparedPair], sides: Sides, *, measure: str
 ) -> Markup:
-    """Two models on each cluster never trained on, with chance and intervals: the paper's main figure.
+    """Two models on each held-out cluster, with chance and intervals: the paper's main figure.
 
     Args:
         clusters: One entry per cluster and number of exemplars.
-        overall: One entry per number of exemplars; drawn last, under a rule.
+        overall: One entry per number of exemplars, drawn last under a rule.
         sides: The models.
-        measure: "raw" or "normalized", for words only.
+        measure: "raw" or "normalized", for the words only.
 
     Paper: FLAN 2021, section 3, shows the same comparison for its held-out clusters.
     """
@@ -119,9 +119,9 @@ def _clusters(
 def _block(
     members: Sequence[ComparedPair], sides: Sides, scale: Scale, page: Page, y: float, *, is_strong: bool = False
 ) -> tuple[list[Markup], float]:
-    """All rows of one cluster from a height on, and the height after them.
+    """All rows of one cluster, from a given height on, and the height below them.
 
-    On narrow screens with several numbers of exemplars the name has a line of its own, and so has each number.
+    On narrow screens, if there are several numbers of exemplars, the name and each number have their own lines.
     """
     name, several = members[0].name, len(members) > 1
     marks: list[Markup] = []
@@ -144,7 +144,7 @@ def _block(
 
 
 def _in_order(rows: Sequence[ComparedPair]) -> list[str]:
-    """Names of clusters in the order they come in; each once."""
+    """Names of the clusters, each once, in order of first appearance."""
     return list(dict.fromkeys(row.name for row in rows))
 
 
@@ -180,7 +180,7 @@ def _said_difference(difference: Difference) -> str:
 
 
 def _minus(sides: Sides) -> str:
-    """What a difference is: "tuned − base"."""
+    """The difference as a formula: "tuned − base"."""
     return f"{shorten(sides.second, 110)} − {shorten(sides.first, 110)}" if sides.second else ""
 
 
@@ -188,7 +188,7 @@ def _minus(sides: Sides) -> str:
 
 
 def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
-    """How two models differ on each task, with intervals: what may be luck is drawn hollow."""
+    """How two models differ on each task, with intervals. Differences that may be chance are drawn hollow."""
     return forest_figure(
         [
             ForestRow(name=row.name, difference=row.difference, direction=row.direction)
@@ -196,7 +196,7 @@ def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
             if row.difference
         ],
         unit=f"{_minus(sides)}, points",
-        label=f"Difference of {sides.second} and {sides.first} on each task, in points.",
+        label=f"Difference {sides.second} − {sides.first} on each task, in points.",
     )
 
 
@@ -204,9 +204,9 @@ def difference_figure(rows: Sequence[ComparedPair], sides: Sides) -> Markup:
 
 
 def template_figure(tasks: Sequence[ShownTask], sides: Sides) -> Markup:
-    """Every template of every task as a dot, with median and inter-quartile range: the spread over phrasings.
+    """Every template of every task as a dot, with median and interquartile range: the spread over wordings.
 
-    Paper: FLAN 2021, section 2.3 (mean over templates); T0 (median and inter-quartile range).
+    Paper: FLAN 2021, section 2.3 (mean over templates); T0 (median and interquartile range).
     """
     return both(lambda page: _templates(tasks, sides, page)) if tasks else missing()
 
@@ -271,7 +271,7 @@ def _strip(
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The value below which a share of sorted values lies, by linear interpolation.
+    """A quantile of sorted values, by linear interpolation.
 
     >>> quantile([1, 2, 3, 4], 0.5), quantile([5], 0.25)
     (2.5, 5.0)

@@ -1,4 +1,4 @@
-"""What the lines and groups of a study look like: a color and a shape each, so that nothing hangs on color alone."""
+"""The look of a study's series: each has a color and a shape, so that color alone never distinguishes them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from flantune.report.figures.svg import circle, path
 from flantune.studies.outcome import ArmOutcome, StudyOutcome
 
 COLORS = 6
-"""Colors of series in the style sheet; a seventh series has the first color again, with another shape."""
+"""Number of series colors in the style sheet; further series repeat them."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The arms of one line or group, in their order.
+    """The arms of one line or group, in order.
 
     Attributes:
         tone: Its class in the style sheet.
-        shape: The place of its shape in the order of shapes.
+        shape: The number of its shape; see ``shape``.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Series:
 
 
 def series_of(arms: Sequence[ArmOutcome]) -> tuple[Series, ...]:
-    """The series of a study in order; one of base models is gray and hollow, as base models are everywhere."""
+    """The series of a study in order. One of base models is gray and hollow, like base models in all figures."""
     names = tuple(dict.fromkeys(arm.series for arm in arms))
     found, colored = [], 0
     for name in names:
@@ -46,17 +46,17 @@ def series_of(arms: Sequence[ArmOutcome]) -> tuple[Series, ...]:
 
 
 def label_of(arm: ArmOutcome) -> str:
-    """What an arm is called within its series."""
+    """The name of an arm within its series."""
     return arm.label or arm.name
 
 
 def is_baseline(outcome: StudyOutcome, arm: ArmOutcome) -> bool:
-    """Whether other arms are paired with it."""
+    """Whether other arms are compared with it."""
     return any(other.paired_with == arm.name for other in outcome.arms)
 
 
 def shape(number: int, x: float, y: float, class_: str) -> Markup:
-    """A mark: dot, square, triangle, diamond, triangle upside down, pentagon, and so on again."""
+    """A mark: dot, square, triangle, diamond, inverted triangle or pentagon, repeating from 6 on."""
     if number % 6 == 0:
         return circle(x, y, 4.6, class_)
     corners, turn, size = ((4, 45, 1.2), (3, -90, 1.35), (4, 0, 1.25), (3, 90, 1.35), (5, -90, 1.15))[number % 6 - 1]

@@ -27,7 +27,7 @@ from flantune.report.numbers import interval, points, share, shots_label, signed
 from flantune.report.sides import ShownTask, Sides
 
 GUESSING = 0.5
-"""Discrimination of a model that knows nothing."""
+"""Discrimination of a model that guesses."""
 
 _HEAD = 7.0
 """Length of an arrow's head, in pixels."""
@@ -49,7 +49,7 @@ class _Arrow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """A ranked task with its skill, as two models have it, or one."""
+    """A ranked task with the skill of one or two models."""
 
     task: ShownTask
     ends: tuple[Skill, ...]
@@ -59,10 +59,10 @@ class _Drawn:
 
 
 def skill_figure(tasks: Sequence[ShownTask], sides: Sides, *, confidence: float) -> Markup:
-    """Each ranked task's way in the plane of preference (across) and discrimination (up).
+    """Each ranked task as an arrow in the plane of preference (horizontal) and discrimination (vertical).
 
-    Up is skill; sideways alone is a changed preference, which moves raw accuracy and says nothing of skill. A task
-    whose discrimination is not defined has no place here. A single model is one dot per task.
+    Upwards means more skill. Sideways means a changed preference, which affects raw accuracy but is not skill. Tasks
+    whose discrimination is undefined are left out. A single model is drawn as one dot per task.
     """
     rows = [drawn for task in tasks if (drawn := _drawn_of(task, sides, confidence=confidence)) is not None]
     return (
@@ -138,7 +138,7 @@ def _answer(skill: Skill) -> str:
 
 
 def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
-    """Axes, the line of guessing, and what the directions mean."""
+    """Axes, the line of guessing, and the meaning of the directions."""
     for tick in up.ticks(6):
         yield line(across.start, up(tick), across.end, up(tick), "grid")
         yield text(across.start - 7, up(tick) + 4, points(tick).removesuffix(".0"), "axis", anchor="end")
@@ -155,7 +155,7 @@ def _grid(across: Scale, up: Scale, page: Page) -> Iterator[Markup]:
 
 
 def _key(sides: Sides, page: Page) -> Markup:
-    """What the marks mean, once, above the plot."""
+    """The legend above the plot."""
     x, y = (0.0 if page.is_narrow else 45.0), 12.0
     first, *later = (shorten(name, 70 if page.is_narrow else 150) for name in sides.both)
     marks = [circle(x + 5, y - 4, 4.0, "mark base dot"), text(x + 15, y, first, "legend")]
@@ -176,7 +176,7 @@ def _drawn(arrow: _Arrow) -> Markup:
 
 
 def _shaft(start: Point, end: Point, tone: str) -> Iterator[Markup]:
-    """A line with a head; a dot where both ends are the same."""
+    """An arrow; a dot if both ends coincide."""
     length = math.dist(start, end)
     if length < 1.0:
         yield circle(*end, 4.0, f"mark {tone} dot")
@@ -193,7 +193,7 @@ _Box = tuple[float, float, float, float]
 
 
 def _labels(arrows: Sequence[_Arrow], page: Page, *, bounds: _Box) -> Iterator[Markup]:
-    """Names beside the heads, the largest changes first, as many as find room; all are in the text and the table."""
+    """Names beside the heads, largest changes first, as far as there is room; text and table have all of them."""
     taken: list[_Box] = [_around(arrow.end, 6.0) for arrow in arrows] + [_around(arrow.start, 4.0) for arrow in arrows]
     for arrow in arrows:
         name = shorten(arrow.name, 120 if page.is_narrow else 170)

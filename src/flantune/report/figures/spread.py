@@ -1,4 +1,4 @@
-"""Many numbers a row, each a dot, with median and inter-quartile range."""
+"""Rows of many numbers, each a dot, with median and interquartile range."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flantune.report.numbers import points
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpreadRow:
-    """One row: named numbers, such as a spread of each task."""
+    """One row of named numbers, such as the spread of each task."""
 
     name: str
     values: tuple[tuple[str, float], ...]
 
 
 def spread_figure(rows: Sequence[SpreadRow], *, unit: str) -> Markup:
-    """The numbers of every row from zero on."""
+    """The numbers of all rows, on an axis from zero."""
     return both(lambda page: _spread(rows, page, unit)) if rows else missing()
 
 

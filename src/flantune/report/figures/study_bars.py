@@ -1,4 +1,4 @@
-"""A study whose axis has names: a bar an arm, in groups; base and chance marked, the paired difference beside it."""
+"""A study with named arms: a bar per arm, in groups, with base, chance and the paired difference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flantune.studies.outcome import ArmOutcome, StudyOutcome
 
 
 def bars_figure(outcome: StudyOutcome) -> Markup:
-    """Every arm's score from zero, in the order of the study."""
+    """A bar from zero for the score of every arm, in the order of the study."""
     return both(lambda page: bars(outcome, page)) if _measured(outcome) else missing("No run of it is finished.")
 
 
@@ -55,7 +55,7 @@ def _bar(outcome: StudyOutcome, arm: ArmOutcome, series: Series, scale: Scale, p
         return []
     left, right = sorted((scale(0.0), scale(score.value)))
     name, rows = label_of(arm), _rows(arm) if _counts_rows(outcome) else ""
-    if rows and not name.endswith(rows):  # an arm that is named for its rows says them already
+    if rows and not name.endswith(rows):  # some arms are named after their number of rows
         name = f"{name} · {rows}"
     tone = "base" if arm.reads == "base" else series.tone
     marks = [

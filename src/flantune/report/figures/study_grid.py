@@ -1,4 +1,4 @@
-"""A crossed study: a row a series, a column a label, in each cell the score, its interval and its paired difference."""
+"""A crossed study: a row per series and a column per label; cells have score, interval and paired difference."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from flantune.report.numbers import interval, points, signed, span
 from flantune.studies.outcome import ArmOutcome, StudyOutcome
 
 MOST_COLUMNS = 7
-"""A crossed study with more columns is drawn as bars."""
+"""Crossed studies with more columns are drawn as bars."""
 
 _LEFT, _TOP, _ROW = 170.0, 64.0, 66.0
 
 
 def grid_figure(outcome: StudyOutcome, published: Sequence[Published] = ()) -> Markup:
-    """The crossed arms as a table; narrow screens get bars, which need no width."""
+    """The crossed arms as a table; on narrow screens as bars, which need less width."""
     arms = [arm for arm in outcome.arms if arm.score is not None]
     if not arms:
         return missing("No run of it is finished.")
@@ -92,12 +92,12 @@ def _cell(
 
 
 def _other(one: Published, x: float, y: float) -> Markup:
-    """What the paper reports for the cell, small and gray in its corner."""
+    """The paper's score for the cell, small and gray in its corner."""
     return group(text(x, y, points(one.value), "axis", anchor="end"), title=one.source)
 
 
 def _key(arms: Sequence[ArmOutcome], bottom: float, page: Page) -> list[Markup]:
-    """Base and chance, which the cells do not show: once, since they rarely differ between arms."""
+    """Base and chance, given once: they rarely differ between arms, and the cells do not show them."""
     bases = sorted({points(arm.base.value) for arm in arms if arm.base and arm.reads != "base"})
     chances = sorted({points(arm.chance) for arm in arms})
     said = [f"chance {' to '.join(dict.fromkeys((chances[0], chances[-1])))}"]

@@ -1,4 +1,4 @@
-"""A study over a numeric axis: a line a series, with intervals; base, chance and published numbers in gray."""
+"""A study over a numeric axis: a line per series, with intervals; base, chance and published scores in gray."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from flantune.studies.outcome import ArmOutcome, StudyOutcome
 Across = Callable[[float], float]
 _LINE = 17.0
 _FEW = 9
-"""An axis with so many places or fewer is labeled at each of them, otherwise at round values."""
+"""An axis with at most this many positions is labeled at each of them, otherwise at round values."""
 
 
 def line_figure(outcome: StudyOutcome, published: Sequence[Published] = ()) -> Markup:
-    """Scores over the study's axis."""
+    """Scores along the study's axis."""
     arms = [arm for arm in outcome.arms if arm.score is not None]
     return both(lambda page: _lines(outcome, arms, published, page)) if arms else missing("No run of it is finished.")
 
@@ -59,7 +59,7 @@ def _lines(outcome: StudyOutcome, arms: Sequence[ArmOutcome], published: Sequenc
 
 
 def _places(arms: Sequence[ArmOutcome]) -> dict[str, float]:
-    """Where each arm is on the axis; without numbers, one label after another."""
+    """Position of each arm on the axis; labels that are not numbers are numbered in order."""
     if all(arm.x is not None for arm in arms):
         return {arm.name: arm.x for arm in arms if arm.x is not None}
     order = list(dict.fromkeys(label_of(arm) for arm in arms))
@@ -115,14 +115,14 @@ def _ticks(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across)
 
 
 def _chance(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, up: Scale) -> Markup:
-    """What guessing scores at each place of the axis."""
+    """Chance at each position of the axis."""
     found = {places[arm.name]: arm.chance for arm in arms}
     line_points = _beyond([(across(place), up(value)) for place, value in sorted(found.items())])
     return group(path(line_points, "chance level"), title="chance")
 
 
 def _base(arms: Sequence[ArmOutcome], places: dict[str, float], across: Across, up: Scale) -> Iterator[Markup]:
-    """The base model of the arms' runs, with its interval; nothing where a series of its own shows it."""
+    """The base model of the arms' runs, with its interval; nothing if a separate series shows it."""
     if not _has_base(arms):
         return
     found = {places[arm.name]: arm.base for arm in reversed(arms) if arm.base}
@@ -142,7 +142,7 @@ def _has_base(arms: Iterable[ArmOutcome]) -> bool:
 
 
 def _beyond(line_points: Sequence[Point]) -> list[Point]:
-    """A line, a little longer at both ends."""
+    """A line, extended a little at both ends."""
     first, last = line_points[0], line_points[-1]
     return [(first[0] - 14, first[1]), *line_points, (last[0] + 14, last[1])]
 
@@ -178,7 +178,7 @@ def _names(
     right: float,
     page: Page,
 ) -> Iterator[Markup]:
-    """Names at the ends of lines, moved apart where they would meet."""
+    """Names at the ends of lines, moved apart where they would overlap."""
     wanted: list[tuple[float, str, str]] = []
     arms = [arm for series in several for arm in series.arms]
     for series in several:
@@ -198,7 +198,7 @@ def _names(
 
 
 def _legend(several: Sequence[Series], published: Sequence[Published], page: Page) -> Iterator[list[Markup]]:
-    """On narrow screens: what each mark means, a line each, above the plot; heights are set later."""
+    """The legend on narrow screens: a line per mark, above the plot; heights are set later."""
     for series in several:
         yield [
             shape(series.shape, 8, 0, f"mark {series.tone} dot"),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 CHARACTER_WIDTH = 6.6
-"""Mean width of a character of figure text, in pixels: labels are cut by it, since Python cannot measure fonts."""
+"""Mean width of a character of figure text, in pixels; an estimate for shortening labels."""
 
 
 def element(name: str, *children: object, **attributes: object) -> Markup:
-    """An SVG element; attribute names have their trailing underscore dropped and the others made hyphens.
+    """An SVG element. In attribute names, a trailing underscore is dropped and the others become hyphens.
 
     >>> element("text", "a < b", class_="axis", x=1.0, text_anchor="end")
     Markup('<text class="axis" x="1" text-anchor="end">a &lt; b</text>')
@@ -28,18 +28,18 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
 
 
 def _attribute(value: object) -> str:
-    """A number to a tenth of a pixel, anything else as text."""
+    """Numbers to a tenth of a pixel, anything else as text."""
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def image(children: Sequence[object], *, width: float, height: float, label: str, variant: str = "") -> Markup:
-    """A whole figure with its text alternative.
+    """A complete drawing with its text alternative.
 
     Args:
-        children: What is drawn.
+        children: The elements.
         width: Width in user units, which are pixels at full size.
         height: Height in user units.
-        label: Read out in place of the drawing.
+        label: The text alternative, for screen readers.
         variant: "wide" or "narrow": which screens show it.
     """
     return element(
@@ -55,7 +55,7 @@ def image(children: Sequence[object], *, width: float, height: float, label: str
 
 
 def group(*children: object, class_: str | None = None, title: str = "") -> Markup:
-    """Elements that belong together, with a text shown when the pointer rests on them."""
+    """A group of elements, with a tooltip."""
     return element("g", *([element("title", title)] if title else []), *children, class_=class_)
 
 
@@ -76,7 +76,7 @@ def circle(x: float, y: float, radius: float, class_: str, *, title: str = "") -
 
 
 def rectangle(x: float, y: float, width: float, height: float, class_: str, *, radius: float = 0) -> Markup:
-    """A box; a width below nothing is drawn as nothing."""
+    """A rectangle; a negative width counts as 0."""
     return element(
         "rect",
         x=float(x),
@@ -99,7 +99,7 @@ def path(points: Sequence[tuple[float, float]], class_: str, *, is_closed: bool 
 
 
 def shorten(label: str, width: float) -> str:
-    """A label cut to about a width in pixels, with an ellipsis in place of what is lost.
+    """A label shortened to about a width in pixels, with an ellipsis.
 
     >>> shorten("natural_language_inference", 80), shorten("rte", 80)
     ('natural_lan…', 'rte')
@@ -109,7 +109,7 @@ def shorten(label: str, width: float) -> str:
 
 
 def two_lines(label: str, width: float) -> tuple[str, ...]:
-    """A label on one line, or on two where it is too long for one.
+    """A label on one line, or on two if it is too long for one.
 
     >>> two_lines("trained with dataset name", 90), two_lines("rte", 90)
     (('trained with', 'dataset name'), ('rte',))
@@ -151,7 +151,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class LogScale:
-    """A map from values to pixels in which doubling is always as far.
+    """A logarithmic map from values to pixels.
 
     >>> LogScale(1, 100, 0, 200)(10)
     100.0
@@ -168,7 +168,7 @@ class LogScale:
         return self.start + place * (self.end - self.start)
 
     def ticks(self, count: int = 6) -> tuple[float, ...]:
-        """Round values inside the scale, about ``count`` at most: powers of ten, and round parts of them between.
+        """Round values inside the scale, at most about ``count``: powers of ten, and round values between them.
 
         >>> LogScale(8, 1200, 0, 1).ticks(4), LogScale(8, 30, 0, 1).ticks(4)
         ((10.0, 100.0, 1000.0), (10.0, 15.0, 20.0, 30.0))
@@ -182,7 +182,7 @@ class LogScale:
 
 
 def nice_step(rough: float) -> float:
-    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below a number.
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least ``rough``.
 
     >>> nice_step(0.013), nice_step(3.1), nice_step(1.0)
     (0.02, 5.0, 1.0)
@@ -194,7 +194,7 @@ def nice_step(rough: float) -> float:
 
 
 def padded_range(values: Sequence[float], *, step: float, smallest: float) -> tuple[float, float]:
-    """Ends of an axis around all values, on whole steps, with a least distance between them.
+    """Ends of an axis that includes all values: multiples of ``step``, at least ``smallest`` apart.
 
     >>> padded_range([0.31, 0.58], step=0.1, smallest=0.2)
     (0.3, 0.6)

@@ -1,16 +1,16 @@
-// Searches what the page already shows. Text is only ever read from it, never written back as markup.
+// Searches the contents of the page. Text is only read from it, never written back as markup.
 (() => {
   const { by, all } = page;
   const fragment = () => location.hash.slice(1);
 
-  // ---- what there is to find
+  // ---- searchable texts
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/\s+/g, " ");
   const datasets = all(".dataset").map((node) => ({
     node,
     fold: node.querySelector("details"),
     hits: node.querySelector(".hits"),
-    // Names are found as they are written and with blanks for the underscores: "sentence order" finds sentence_order.
-    // Not the labels, which all datasets have, and not the kin, who are found by their own names.
+    // Names are found as written and with spaces instead of underscores: "sentence order" finds sentence_order.
+    // Without labels, which all datasets have, and kin, which are found by their own names.
     about: plain([node.dataset.name, node.dataset.name.replaceAll("_", " "), node.dataset.cluster, ...all("[data-find]", node).map((part) => part.textContent)].join(" ")),
     templates: all(".wording", node).map((item) => {
       const words = all(".words", item).map((part) => part.textContent).join(" ");
@@ -58,7 +58,7 @@
         const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
         for (let text = walker.nextNode(); text; text = walker.nextNode()) {
           const lower = text.data.toLowerCase();
-          // Where lower case changes the length, places no longer agree: rather no mark than a wrong one.
+          // If lower-casing changes the length, positions differ, so nothing is marked.
           if (lower.length !== text.data.length) continue;
           for (const term of terms) for (let at = lower.indexOf(term); at >= 0; at = lower.indexOf(term, at + term.length)) {
             const range = new Range();
@@ -97,7 +97,7 @@
     const state = new URLSearchParams();
     if (query.value.trim()) state.set("q", query.value.trim());
     if (kind()) state.set("kind", kind());
-    try { history.replaceState(null, "", `${location.pathname}${location.search}${state.size ? `#${state}` : ""}`); } catch { /* a page that may not change its address */ }
+    try { history.replaceState(null, "", `${location.pathname}${location.search}${state.size ? `#${state}` : ""}`); } catch { /* changing the address is not allowed */ }
   };
   const edited = () => { search(); remember(); };
   let waiting = 0;

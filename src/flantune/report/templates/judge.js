@@ -1,4 +1,4 @@
-// Rates one pair at a time; each rating is on disk before the next pair comes.
+// Rates one pair at a time; each rating is stored on disk before the next pair is shown.
 (() => {
   const { by, all } = page;
   const buttons = all("[data-choice]");
@@ -32,7 +32,7 @@
     scrollTo(0, 0);
   };
 
-  // One request at a time, so that a second key press cannot rate a pair nobody has seen.
+  // One request at a time, so that a second key press cannot rate a pair that was not shown yet.
   const ask = async (place, settings) => {
     if (state.isBusy) return;
     state.isBusy = true;

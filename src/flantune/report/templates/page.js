@@ -1,4 +1,4 @@
-// What every page shares. Text from datasets reaches a page through textContent only: never as markup.
+// Shared by all pages. Text from datasets is inserted by textContent only, never as markup.
 "use strict";
 const page = (() => {
   const by = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ const page = (() => {
   const isScheme = (word) => word === "dark" || word === "light";
   const isDark = () => (root.dataset.scheme || (preferred.matches ? "dark" : "light")) === "dark";
   const show = () => { scheme.textContent = isDark() ? "Light" : "Dark"; scheme.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colors`); };
-  try { const kept = localStorage.getItem("flantune-scheme"); if (isScheme(kept)) root.dataset.scheme = kept; } catch { /* no storage on this page: nothing is kept */ }
+  try { const kept = localStorage.getItem("flantune-scheme"); if (isScheme(kept)) root.dataset.scheme = kept; } catch { /* no storage: the choice is not kept */ }
   if (isScheme(location.hash.slice(1))) root.dataset.scheme = location.hash.slice(1);
   scheme.hidden = false;
   scheme.addEventListener("click", () => {
@@ -27,7 +27,7 @@ const page = (() => {
   preferred.addEventListener("change", show);
   show();
 
-  // ---- where the reader is
+  // ---- the current section
   const links = new Map(all(".contents a").map((a) => [a.hash.slice(1), a]));
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {

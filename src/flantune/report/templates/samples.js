@@ -1,4 +1,4 @@
-// Single prompts: what each model answered, and how that was read.
+// Single prompts: each model's answer, and how it was read.
 (() => {
   const { by, make } = page;
   const data = by("data-samples");
@@ -40,7 +40,7 @@
 
   const folded = (title, ...inside) => { const details = make("details", "fold"); details.append(make("summary", "", title), ...inside); return details; };
 
-  // ---- what a group's outcomes are called, and how often each came
+  // ---- names and counts of a group's outcomes
   const words = ({ models, totals }) => "fixed" in totals
     ? { fixed: "wrong → right", broken: "right → wrong", right: "right in both", wrong: "wrong in both" }
     : models.length > 1 ? { mixed: "right for some models", wrong: "wrong for all models", right: "right for all models" }
@@ -82,7 +82,7 @@
     return [...parts, make("h4", "", "Answers"), ...answered(row, group)];
   };
 
-  // ---- which prompt
+  // ---- choosing a prompt
   const task = by("b-task"), template = by("b-template"), exemplars = by("b-shots"), outcome = by("b-outcome");
   const hasFolds = unique(groups.map((group) => group.fold)).length > 1;
   let rows = [], place = 0;

@@ -1,4 +1,4 @@
-// Tables: sorted by a click on a heading, copied as CSV or Markdown; folds are open on paper.
+// Tables: sorted by a click on a heading, copied as CSV or Markdown; folded parts are open in print.
 (() => {
   const { by, all, make } = page;
   const say = (text) => { by("said").textContent = text; };
@@ -29,7 +29,7 @@
     return [head, rule, ...rest].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   };
   const copy = async (text) => {
-    try { await navigator.clipboard.writeText(text); return true; } catch { /* older way below */ }
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* fallback below */ }
     const area = make("textarea", "hidden");
     area.value = text;
     document.body.append(area);
