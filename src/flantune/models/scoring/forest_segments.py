@@ -56,13 +56,13 @@ class ForestSegments:
         found = self._program(
             query, *own, self._ends, self._ends, self._mutual, AttentionRule(scale=scale, is_causal=True)
         )
-        self._look_into_tries(found, query, *own, scale=scale)
+        self._correct_branches(found, query, *own, scale=scale)
         if self._seen is not None:
-            places, ends, nobody = self._seen
+            places, ends, without = self._seen
             mixed, logs = self._program(
                 query, own[0].index_select(0, places), own[1].index_select(0, places), self._ends, ends, None, both_ways
             )
-            found = joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
+            found = joined(found, (mixed, logs.masked_fill_(without, float("-inf"))))
         if known:
             one, its = _numbers([0, len(query)]), _numbers([0, known])
             found = joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways))
@@ -70,7 +70,7 @@ class ForestSegments:
         mixed[self._laid.requests[-1].end :] = 0
         return mixed
 
-    def _look_into_tries(self, found: Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
+    def _correct_branches(self, found: Found, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> None:
         """Corrects attention and log-sum-exp of branching options in place: a branch must not attend to another."""
         mixed, logs = found
         for nodes, own, sees in self._branching:
@@ -104,11 +104,11 @@ class ForestSegments:
         if not any(request.seen for request in requests):
             return None
         shared = [[place for start, end in one.seen for place in range(start, end)] for one in requests]
-        nobody = np.ones(len(self._laid.tokens), dtype=np.bool_)
+        without = np.ones(len(self._laid.tokens), dtype=np.bool_)
         for one in requests:
-            nobody[one.start : one.end] = not one.seen
+            without[one.start : one.end] = not one.seen
         places = torch.tensor([place for own in shared for place in own], dtype=torch.long)
-        return places, _numbers(np.cumsum([0, *map(len, shared)]).tolist()), torch.from_numpy(nobody)
+        return places, _numbers(np.cumsum([0, *map(len, shared)]).tolist()), torch.from_numpy(without)
 
 
 def _numbers(numbers: Sequence[int]) -> Tensor:
