@@ -156,7 +156,7 @@ def merged(lm: LanguageModel) -> LanguageModel:
             gives other answers than the one with its adapter.
     """
     if not isinstance(lm.adapter, LowRank):
-        hint = "set model.merge_adapter = false: virtual tokens stay beside the model"
+        hint = "set model.merge_adapter = false: virtual tokens cannot be merged"
         raise ModelError("only low-rank adapters can be merged", where="model.merge_adapter", hint=hint)
     if getattr(lm.model, "is_quantized", False):
         hint = "load the adapter's folder without model.quantize and merge that"

@@ -60,10 +60,10 @@ class ForestSegments:
         causal = AttentionRule(scale=scale, is_causal=True)
         found = self._program(query, *own, self._ends, self._ends, self._mutual, causal, self._mask)
         if self._seen is not None:
-            places, ends, nobody = self._seen
+            places, ends, without = self._seen
             shared = (line.index_select(0, places) for line in own)
             mixed, logs = self._program(query, *shared, self._ends, ends, None, both_ways, None)
-            found = joined(found, (mixed, logs.masked_fill_(nobody, float("-inf"))))
+            found = joined(found, (mixed, logs.masked_fill_(without, float("-inf"))))
         if known:
             one, its = _numbers([0, len(query)]), _numbers([0, known])
             found = joined(found, self._program(query, key[:known], value[:known], one, its, None, both_ways, None))
@@ -94,11 +94,11 @@ class ForestSegments:
         if not any(request.seen for request in requests):
             return None
         shared = [[place for start, end in one.seen for place in range(start, end)] for one in requests]
-        nobody = np.ones(len(self._laid.tokens), dtype=np.bool_)
+        without = np.ones(len(self._laid.tokens), dtype=np.bool_)
         for one in requests:
-            nobody[one.start : one.end] = not one.seen
+            without[one.start : one.end] = not one.seen
         places = torch.tensor([place for own in shared for place in own], dtype=torch.long)
-        return places, _numbers(np.cumsum([0, *map(len, shared)]).tolist()), torch.from_numpy(nobody)
+        return places, _numbers(np.cumsum([0, *map(len, shared)]).tolist()), torch.from_numpy(without)
 
 
 def _numbers(numbers: Sequence[int]) -> Tensor:

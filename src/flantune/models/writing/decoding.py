@@ -110,7 +110,7 @@ class TextWatch:
         self._longest = max(map(len, stop), default=1)
         self._tokens: list[int] = []
         # The text is known up to token ``_read``. Tokens from ``_start`` are decoded along with new ones, since how a
-        # token reads depends on its left neighbor (a space that only stands between words, say).
+        # token reads depends on its left neighbor (a space that is only shown between words, say).
         self._start = self._read = 0
         self.text = ""
 
