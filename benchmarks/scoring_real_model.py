@@ -58,6 +58,7 @@ def _measured(lm: Any, prompts: Sequence[Any]) -> dict[str, Any]:
     scorer = PromptScorer(lm, codec, store=None, batch_tokens=8_192)
     tried = time.process_time() - start
     scorer.score(prompts[:2])
+    rate = _rate(lm)
     counted: Counter[str] = Counter()
     head = lm.model.get_output_embeddings()
     hook = lm.model.get_input_embeddings().register_forward_hook(
@@ -76,7 +77,8 @@ def _measured(lm: Any, prompts: Sequence[Any]) -> dict[str, Any]:
     )  # fmt: skip
     layers = sum(weight.numel() for weight in _layers(lm))
     gflop = 2e-9 * (counted["positions"] * layers + asked * head.weight.numel())
-    rate = _rate(lm)
+    # The machine's rate changes while the benchmark runs: the better of before and after.
+    rate = max(rate, _rate(lm))
     return {
         "positions": counted["positions"],
         "positions_asked": asked,
