@@ -146,7 +146,7 @@ class TestInOneProcess:
         make(world, tmp_path, draws=10)
         with pytest.raises(PackingError) as found:
             make(world, tmp_path, draws=10, overrides=[change])
-        assert "made from something else: " in found.value.message and named in found.value.message
+        assert "made from other inputs: " in found.value.message and named in found.value.message
         assert "--out" in found.value.hint
 
     @pytest.mark.parametrize("change", ["training.steps=7", "packing.batch_tokens=256", "evaluation.max_examples=3"])
@@ -238,7 +238,7 @@ def test_a_worker_that_finds_other_files_stops(world, tmp_path, monkeypatch):
         folder=tmp_path / "sentiment",
         identity={"the tokenizer": "x"},
     )
-    with pytest.raises(PackingError, match=r"made from something else: .*the tokenizer") as found:
+    with pytest.raises(PackingError, match=r"made from other inputs: .*the tokenizer") as found:
         make_block(job, 0)
     assert "same files" in found.value.hint and not (tmp_path / "sentiment").exists()
 

@@ -30,4 +30,4 @@ def test_no_name_and_no_number_is_cut_on_a_narrow_terminal(width):
     assert "…" not in text and max(map(len, text.splitlines())) <= width
     together = "".join(text.split())
     assert LONG in together and "premise12,hypothesis4" in together and text.count("12,000") == 2
-    assert f"trainingrowstouched:{LONG}4" in together
+    assert f"testrowsbytrainingtask:{LONG}4" in together

@@ -132,7 +132,7 @@ def test_an_empty_folder_is_refused(stream, tmp_path):
 def test_blocks_made_from_something_else_are_refused(stream, tmp_path):
     ahead = write(stream, tmp_path, [0], identity={**IDENTITY, "the tokenizer": "another"})
     for asks in (ahead.check, lambda: ahead.draws(0, 1)):
-        with pytest.raises(PackingError, match="made from something else: the tokenizer") as found:
+        with pytest.raises(PackingError, match="made from other inputs: the tokenizer") as found:
             asks()
         assert "block-0000000.parquet" in found.value.where and "prepare again" in found.value.hint
 

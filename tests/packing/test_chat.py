@@ -311,6 +311,6 @@ def test_without_a_template_or_with_an_encoder_it_is_refused():
         chat_tokens(tokenizer(None), CHAT)
     with pytest.raises(ModelError, match="decoder-only"):
         codec(tokenizer(TURNS), family="encoder-decoder")
-    with pytest.raises(ModelError, match="tokenized apart"):
+    with pytest.raises(ModelError, match="separately tokenized"):
         codec(tokenizer(TURNS), tokenization="joint")
     assert chat_tokens(tokenizer(None), PromptSettings()) is None

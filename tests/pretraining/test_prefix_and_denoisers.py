@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from tests.pretraining.test_spans import settings, with_sentinels
-from tests.pretraining.test_text_stream import Numbers, OneWord
+from tests.pretraining.test_text_stream import Numbers, OneLetter
 
 from flantune.errors import ConfigError, PackingError
 from flantune.packing.tokenize import text_tokenizer
@@ -68,7 +68,7 @@ def test_documents_of_one_token_have_no_prefix_and_are_refused():
     made = with_sentinels()
     prefix = Prefix(tokens=8, marks=marks_of(made, "decoder-only"))
     with pytest.raises(PackingError, match="fewer than 2 tokens"):
-        TextStream(OneWord(), made, prefix, row_tokens=32).draws(0, 1)
+        TextStream(OneLetter(), made, prefix, row_tokens=32).draws(0, 1)
 
 
 def kinds(objective, count=3_000, **changes):

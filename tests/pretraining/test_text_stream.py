@@ -44,11 +44,11 @@ class Empty(Numbers):
 
 
 @dataclass(frozen=True)
-class OneWord(Numbers):
+class OneLetter(Numbers):
     """A text whose documents have one token each."""
 
     def __getitem__(self, number: int) -> str:
-        return "quick"
+        return "q"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ def test_a_damaged_checkpoint_costs_its_steps_and_nothing_else(tmp_path, before,
     assert len(told) == 1
     assert told[0].startswith("the checkpoint of step 6 is damaged: ")
     assert file in told[0]
-    assert "from step 4 (steps to take again: 2)" in told[0]
+    assert "from step 4 (steps to repeat: 2)" in told[0]
     assert str(folder / "checkpoints/damaged-step-00000006") in told[0]
     assert weights_digest(resumed) == straight[0]
     # Neither gap nor repeat: the line of step 6, written before, was taken back with the checkpoint.

@@ -110,7 +110,7 @@ def test_models_that_cannot_learn_their_inputs_are_refused(tmp_path):
     chosen = settings(inputs_weight=WEIGHT)
     with pytest.raises(ConfigError, match="an encoder-decoder predicts only its targets"):
         tune_small(tmp_path, make_lm("t5"), chosen)
-    for trait, said in (("reads_both_ways", "a prefix LM"), ("has_virtual_tokens", "stand for no text")):
+    for trait, said in (("reads_both_ways", "a prefix LM"), ("has_virtual_tokens", "represent no text")):
         with pytest.raises(ConfigError, match=said):
             check_inputs_weight(chosen, family="decoder-only", **{trait: True})
     check_inputs_weight(settings(), family="encoder-decoder")
