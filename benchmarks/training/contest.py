@@ -47,7 +47,7 @@ def contest(
         )
         print(f"skipped: {reason}")
         return None
-    with _cache() as cache:
+    with world_cache() as cache:
         world = build_world(cache, scratch=scratch, device=device)
         sample = world.encoded(2_000)
         measured = rates(device, threads=1)
@@ -75,7 +75,7 @@ def contest(
 
 
 @contextmanager
-def _cache() -> Iterator[Path]:
+def world_cache() -> Iterator[Path]:
     """The folder of the sides' files: the one that FLANTUNE_BENCHMARK_CACHE names, or one that goes at the end."""
     if kept := os.environ.get("FLANTUNE_BENCHMARK_CACHE"):
         yield Path(kept)

@@ -6,6 +6,8 @@ seconds and useful tokens so far, peak memory) and waits for a line on standard 
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import os
 import resource
@@ -15,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 MARK = "@@side@@ "
@@ -26,6 +29,7 @@ class Turn:
     """A side's end of the line: call ``step`` after each optimizer step."""
 
     def __init__(self) -> None:
+        self._start = 0
         self._out = os.fdopen(os.dup(1), "w", buffering=1)
         # Whatever a library prints goes to standard error.
         os.dup2(2, 1)
@@ -33,7 +37,15 @@ class Turn:
     def step(self, tokens: int) -> None:
         """Tells the totals so far and waits for the next turn."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        told = {"cpu": time.process_time(), "wall": _wall(), "tokens": tokens, "peak": _accelerator_peak() or peak}
+        # Before any step; the peak until then, from building the world, would be too much.
+        self._start = self._start or _accelerator_memory() or _resident()
+        told = {
+            "cpu": time.process_time(),
+            "wall": _wall(),
+            "tokens": tokens,
+            "start": self._start,
+            "peak": _accelerator_peak() or peak,
+        }
         self._out.write(MARK + json.dumps(told) + "\n")
         if not sys.stdin.readline():
             sys.exit(0)
@@ -46,6 +58,18 @@ def _wall() -> float:
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def _resident() -> int:
+    """Bytes of memory of this process, without what was freed but not returned; Linux with glibc."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+def _accelerator_memory() -> int:
+    torch = sys.modules.get("torch")
+    return torch.cuda.memory_allocated() if torch is not None and torch.cuda.is_initialized() else 0
 
 
 def _accelerator_peak() -> int:
@@ -127,8 +151,7 @@ def race(sides: list[Side], *, steps: int, warm_up: int, clock: str = "cpu") -> 
     return {
         side.name: {
             **_figures(side.told[warm_up:], clock),
-            # The first word comes before any step.
-            "memory_at_the_start_mib": round(side.told[0]["peak"] / 2**20),
+            "memory_at_the_start_mib": round(side.told[0]["start"] / 2**20),
         }
         for side in sides
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,26 @@ from benchmarks.training.lockstep import CHECKPOINT_EVERY, Turn
 from benchmarks.training.world import MAX_INPUT_TOKENS, MAX_TARGET_TOKENS, ROW_TOKENS, World, build_world
 from flantune.models.adapters import attach_adapter
 from flantune.models.attention.lines import reads_lines
+from flantune.models.language_model import LanguageModel
 from flantune.packing.batches import Batches
 from flantune.packing.stream import PromptStream
 from flantune.settings.config import ModelSettings, PackingSettings, TrainingSettings
 from flantune.training.loop import tune
+from flantune.training.tuning_summary import TuningProgress
 
 
 def main(settings: dict[str, Any]) -> None:
     """Takes steps until nobody asks for more."""
+    turn = Turn()
+    lm, batches = prepared(settings)
+    turn.step(0)
+    train(lm, batches, settings, progress=lambda _: turn.step(batches.tokens))
+
+
+def prepared(settings: dict[str, Any]) -> tuple[LanguageModel, Counted]:
+    """The model, with adapters if wanted, and its batches."""
     import torch
 
-    turn = Turn()
     torch.set_num_threads(settings["threads"])
     world = build_world(
         Path(settings["cache"]), scratch=settings["scratch"], dtype="bfloat16", device=settings["device"]
@@ -32,8 +42,13 @@ def main(settings: dict[str, Any]) -> None:
     if "lora" in settings:
         model = ModelSettings.model_validate({"path": "made from scratch", "adapter": "lora", "lora": settings["lora"]})
         lm = attach_adapter(lm, model, seed=0)
-    batches = Counted(_batches(world, settings))
-    turn.step(0)
+    return lm, Counted(_batches(world, settings))
+
+
+def train(
+    lm: LanguageModel, batches: Counted, settings: dict[str, Any], *, progress: Callable[[TuningProgress], None]
+) -> None:
+    """Tunes until ``progress`` raises an exception or ends the process."""
     tune(
         lm,
         batches,
@@ -50,7 +65,7 @@ def main(settings: dict[str, Any]) -> None:
         folder=Path(tempfile.mkdtemp(dir=settings["cache"])),
         seed=0,
         fingerprint="benchmark",
-        progress=lambda _: turn.step(batches.tokens),
+        progress=progress,
     )
 
 

@@ -1,8 +1,9 @@
 """Matrix products by oneDNN where it is faster than PyTorch's default.
 
 PyTorch multiplies float32 matrices with MKL, which is optimized for Intel's processors. On processors of other makers
-with AVX-512, oneDNN (part of PyTorch) is faster (from 128 rows on, on one core of an AMD EPYC, 225 instead of 100
-GFLOP/s; of another, 107 instead of 90). Weights are used as they are, without a copy. Without gradients, so for reading a model only.
+with AVX-512, oneDNN (part of PyTorch) is faster: from 128 rows on, on one core of an AMD EPYC, 225 instead of 100
+GFLOP/s, on one of another, 107 instead of 90. Weights are used as they are, without a copy. Without gradients, so for
+reading a model only.
 """
 
 from __future__ import annotations

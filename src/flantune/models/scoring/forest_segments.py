@@ -61,8 +61,8 @@ class ForestSegments:
         found = self._program(query, *own, self._ends, self._ends, self._mutual, causal, self._mask)
         if self._seen is not None:
             places, ends, without = self._seen
-            shared = (line.index_select(0, places) for line in own)
-            mixed, logs = self._program(query, *shared, self._ends, ends, None, both_ways, None)
+            keys, values = (line.index_select(0, places) for line in own)
+            mixed, logs = self._program(query, keys, values, self._ends, ends, None, both_ways, None)
             found = joined(found, (mixed, logs.masked_fill_(without, float("-inf"))))
         if known:
             one, its = _numbers([0, len(query)]), _numbers([0, known])
