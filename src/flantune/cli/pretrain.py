@@ -38,7 +38,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_jso
     counts, summary = done.summary.counts, done.summary
     if summary.first_loss is not None and summary.final_loss is not None:
         tokens = counts.input_tokens + counts.target_tokens
-        click.echo(f"loss:  {summary.first_loss:.3f} → {summary.final_loss:.3f} nats a token asked for")
+        click.echo(f"loss:  {summary.first_loss:.3f} → {summary.final_loss:.3f} nats per predicted token")
         click.echo(f"read:  {tokens:,} tokens, {done.documents:,} documents, {summary.tokens_per_s:,.0f} tokens/s")
     click.echo(f"model: {done.model}")
     click.echo(f'next:  name it in a run file: [model] path = "{done.model}"')
