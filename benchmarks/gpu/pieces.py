@@ -15,7 +15,7 @@ from flantune.models.attention import door
 from flantune.models.attention.interface import segment_attention
 from flantune.models.attention.rules import AttentionRule
 from flantune.models.attention.segment_plan import padded_length
-from flantune.models.forms.fused import TokenLogprobs
+from flantune.models.forms.log_softmax import token_logprobs
 from flantune.models.transfer import on_device
 
 
@@ -72,7 +72,7 @@ def _head(task: Task) -> dict[str, Any]:
     fused = getattr(torch.nn.functional, "linear_cross_entropy", None)
 
     def own() -> Tensor:
-        found: Tensor = TokenLogprobs.apply(hidden @ weight.T, tokens)  # type: ignore[no-untyped-call]
+        found = token_logprobs(hidden @ weight.T, tokens)
         return -(found * shares).sum()
 
     def theirs() -> Tensor:

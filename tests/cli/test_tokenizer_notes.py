@@ -94,7 +94,7 @@ def test_a_template_that_asks_otherwise_than_it_writes_is_said(tmp_path, thinks)
     more = "[prompts]\nchat = true\n" + ("chat_thinking = false\n" if thinks is False else "")
     run = run_file(tmp_path, tokenizer, "yes", "no", more=more)
     shown = CliRunner().invoke(preview_cli.command, [str(run), "--count", "1", "--json"])
-    assert ("generation prompt lacks" in shown.stderr) == (thinks is None)
+    assert ("in its generation prompt" in shown.stderr) == (thinks is None)
     prompt = "".join(json.loads(shown.stdout)["input_tokens"])
     assert prompt.endswith("assistant\n" if thinks is None else "assistant\n<think>\n\n</think>\n\n")
 

@@ -97,7 +97,7 @@ def test_values_keep_their_kinds(code):
             r"own\.f: ValueError: no such thing \(own\.py line 2\)",
         ),
         ("def g(doc): ...\n", r"own\.f: AttributeError"),
-        ("def f(doc): return object()\n", "makes a value of the type object"),
+        ("def f(doc): return object()\n", "returns a value of the type object"),
         ("def f(doc:\n", "SyntaxError"),
         ("import os\n\n\ndef f(doc):\n    os._exit(7)\n", "its process ended with the exit code 7"),
     ],
