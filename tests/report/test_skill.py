@@ -205,13 +205,18 @@ def test_a_terminal_of_80_columns_shows_every_number(results):
     assert "…" not in console.export_text()
 
 
-def test_an_evaluations_table_in_a_terminal_says_what_is_what_and_who_collapsed(results):
-    console = Console(width=160, record=True)
+def test_an_evaluations_tables_in_a_terminal_say_what_is_what_and_who_collapsed(results):
+    """In 80 columns, with nothing cut off."""
+    console = Console(width=80, record=True)
     console.print(*console_tables(results.model_copy(update={"kind": "evaluation"})))
-    heads, first, *_ = console.export_text().partition("skill of ranked options")[2].splitlines()
-    assert heads.split() == ["discr.", "base", "tuned", "change", "95%", "calibr.", *heads.split()[6:]]
-    assert heads.split()[6:] == ["base", "tuned", "change", "95%", "collapsed"]
-    assert first.split()[-4:] == ["to", "+15.0", "base,", "tuned"]
+    text = console.export_text()
+    _, _, shown = text.partition("discrimination: skill apart from preference, where options were ranked")
+    _, heads, first, *_ = shown.splitlines()
+    assert heads.split() == ["task", "base", "tuned", "change", "95%", "collapsed"]
+    assert first.split()[0] == "reviews" and first.split()[-2:] == ["base,", "tuned"]
+    _, heads, first, *_ = shown.partition("calibrated accuracy")[2].splitlines()
+    assert heads.split() == ["task", "base", "tuned", "change", "95%"] and first.split()[0] == "reviews"
+    assert "…" not in text
 
 
 def test_notes_are_typeset_and_stand_in_the_card(results, run_folder):

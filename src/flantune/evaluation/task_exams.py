@@ -56,7 +56,7 @@ def task_exam(prepared: PreparedTask, how: TaskQuestions, packing: PackingSettin
     check_asked(prepared, how)
     if how.prompts.chat and settings.tokenization == "joint":
         hint = 'set prompts.chat = false, or evaluation.tokenization = "separate"'
-        raise ModelError("a chat template needs inputs and targets tokenized separately", where="prompts.chat", hint=hint)
+        raise ModelError("a chat template needs separate tokenization", where="prompts.chat", hint=hint)
     exam = recorded_exam(task.name, clusters=task.clusters, kind=task.kind, metrics=task.metrics, settings=settings)
     layout = with_delimiters(Layout.from_settings(how.prompts), exam.protocol)
     return replace(

@@ -33,7 +33,7 @@ def console_tables(results: Results) -> Iterator[Table]:
     from flantune.report.gap_tables import brief_gap_table
     from flantune.report.score_tables import brief_cluster_table, difference_table, task_table
     from flantune.report.sides import shown_tasks
-    from flantune.report.skill_tables import brief_skill_cluster_table, skill_table
+    from flantune.report.skill_tables import brief_skill_cluster_table, brief_skill_tables
 
     tasks = shown_tasks(results)
     if results.kind == "run" and results.tasks and not results.clusters:
@@ -48,7 +48,7 @@ def console_tables(results: Results) -> Iterator[Table]:
     for table in (
         brief_skill_cluster_table(results),
         brief_gap_table(results),
-        *([skill_table(results, tasks)] if results.kind == "evaluation" else []),
+        *(brief_skill_tables(results, tasks) if results.kind == "evaluation" else ()),
     ):
         if table.rows:
             yield _brief(table)

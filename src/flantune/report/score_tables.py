@@ -41,7 +41,7 @@ from flantune.report.tables import (
 MEASURES: tuple[Measure, ...] = ("raw", "normalized", "discrimination", "calibrated_accuracy")
 SHOTS = words("Exemplars", brief=" ")
 MODEL = words("Model", brief="model")
-START = (words("Task"), SHOTS, MODEL)
+START = (words("Task", brief="task"), SHOTS, MODEL)
 
 _P = Column("p", help="How likely so large a difference would be if the two were equally good", brief="p")
 _Q = Column(
@@ -222,7 +222,7 @@ def task_table(
         START[0],
         words("Cluster"),
         *START[1:],
-        words("Metric"),
+        words("Metric", brief="metric"),
         Column("Rows", help="Test rows measured, each with every template"),
         Column("Chance", help="What guessing scores"),
         *compared_columns(results),

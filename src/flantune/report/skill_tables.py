@@ -118,18 +118,20 @@ def _columns(results: Results) -> tuple[Column, ...]:
     brief = (first.lower() if results.kind == "run" else first, second.lower() if second in _WORDS else second)
     area = "Discrimination: area under the ROC curve, mean over templates; 50 is guessing"
     calibrated = "Accuracy after batch calibration, mean over templates; a strong preference affects it"
-    # The title of a run's table says which of the two comes first.
-    ranks, rights = ("", "") if results.kind == "run" else ("discr. ", "calibr. ")
     return (
-        Column(f"Discr. {brief[0]}", help=area, brief=f"{ranks}{brief[0]}"),
+        Column(f"Discr. {brief[0]}", help=area, brief=brief[0]),
         Column(brief[1], help=area, brief=brief[1]),
         Column("Difference", help="Of discrimination, paired over the same rows and templates", brief="change"),
         Column("Interval", help="Of the difference of discrimination", brief=level(results)),
         Column("q", help="Of discrimination, adjusted for looking at all these"),
-        Column(f"Calibr. {brief[0]}", help=calibrated, brief=f"{rights}{brief[0]}"),
+        Column(f"Calibr. {brief[0]}", help=calibrated, brief=brief[0]),
         Column(brief[1], help=calibrated, brief=brief[1]),
         Column("Difference", help="Of calibrated accuracy, paired", brief="change"),
-        Column("Interval", help="Of the difference of calibrated accuracy", brief=level(results) if rights else ""),
+        Column(
+            "Interval",
+            help="Of the difference of calibrated accuracy",
+            brief="" if results.kind == "run" else level(results),
+        ),
         Column("q", help="Of calibrated accuracy, adjusted for looking at all these"),
     )
 
@@ -141,7 +143,26 @@ _RAW = Column("Raw", help="Difference of the headline metric, in points")
 
 def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
     """How models differ in discrimination and calibrated accuracy, next to the raw difference."""
+    caption = (
+        f"Skill apart from a preference for an answer, where options were ranked. Points; intervals at "
+        f"{level(results)}. A preference does not affect discrimination; calibration removes it only in part."
+    )
+    return slim(replace(_skill(results, tasks), caption=caption))
 
+
+def brief_skill_tables(results: Results, tasks: Sequence[ShownTask]) -> Iterator[Table]:
+    """The same for a terminal, as two tables: side by side, they would be too wide."""
+    whole = _skill(results, tasks)
+    for title, places in (
+        ("discrimination: skill apart from preference, where options were ranked", (0, 4, 5, 6, 7, 14)),
+        ("calibrated accuracy", (0, 9, 10, 11, 12)),
+    ):
+        columns = tuple(whole.columns[place] for place in places)
+        rows = tuple(tuple(row[place] for place in places) for row in whole.rows)
+        yield slim(replace(whole, title=title, columns=columns, rows=rows))
+
+
+def _skill(results: Results, tasks: Sequence[ShownTask]) -> Table:
     def collapsed(one: _Ranked) -> Cell:
         said = "" if results.kind == "run" else one.collapsed  # on a run's page it is in the table of answers
         return Cell(said, said, "worse")
@@ -162,13 +183,9 @@ def skill_table(results: Results, tasks: Sequence[ShownTask]) -> Table:
         )
         for one in _ranked(results, tasks)
     )
-    caption = (
-        f"Skill apart from a preference for an answer, where options were ranked. Points; intervals at "
-        f"{level(results)}. A preference does not affect discrimination; calibration removes it only in part."
-    )
     name = "Task or benchmark" if results.benchmarks else "Task"
-    columns = (words(name, brief="skill of ranked options"), SHOTS, MODEL, _RAW, *_columns(results), _COLLAPSED)
-    return slim(Table(name="table-skill", caption=caption, columns=columns, rows=rows))
+    columns = (words(name, brief=name.lower()), SHOTS, MODEL, _RAW, *_columns(results), _COLLAPSED)
+    return Table(name="table-skill", caption="", columns=columns, rows=rows)
 
 
 def _told(difference: Difference | None, rate: float | None, results: Results) -> tuple[Cell, Cell]:
