@@ -131,11 +131,13 @@ def p_value(value: float | None) -> str:
 
 
 def limit(value: float | None) -> str:
-    """The smallest detectable difference in points, never rounded to zero.
+    """The smallest detectable difference in points, never rounded to zero; scores cannot differ by more than 100.
 
-    >>> limit(0.0312), limit(0.0001), limit(None)
-    ('±3.1', '±0.1', '–')
+    >>> limit(0.0312), limit(0.0001), limit(1.2), limit(None)
+    ('±3.1', '±0.1', '> ±100', '–')
     """
+    if value is not None and value > 1.0:
+        return "> ±100"
     return MISSING if value is None else f"±{max(value * 100, 0.1 if value else 0.0):.1f}"
 
 
