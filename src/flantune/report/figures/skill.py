@@ -209,10 +209,14 @@ def _labels(arrows: Sequence[_Arrow], page: Page, *, bounds: _Box) -> Iterator[M
 
 def _places(arrow: _Arrow) -> Iterator[tuple[float, float, str]]:
     x, y = arrow.end
-    rises = arrow.end[1] <= arrow.start[1]
-    yield from ((x, y - 9, "middle"), (x, y + 18, "middle")) if rises else ((x, y + 18, "middle"), (x, y - 9, "middle"))
-    yield x + 9, y + 4, "start"
-    yield x - 9, y + 4, "end"
+    above, below = (x, y - 9, "middle"), (x, y + 18, "middle")
+    ahead, behind = (above, below) if arrow.end[1] <= arrow.start[1] else (below, above)
+    yield ahead
+    # At the top edge there is room a little lower.
+    for lower in (4, 14):
+        yield from ((x + 9, y + lower, "start"), (x - 9, y + lower, "end"))
+    # On the shaft.
+    yield behind
 
 
 def _around(point: Point, reach: float) -> _Box:
