@@ -214,7 +214,7 @@ def plain_step(lm: LanguageModel, prompts: list[Any]) -> tuple[float, dict[str, 
             out = lm.model(input_ids=inputs[None], decoder_input_ids=shifted, use_cache=False).logits[0]
         nll = torch.nn.functional.cross_entropy(out.float(), target, reduction="sum") / total
         nll.backward()
-        loss += float(nll)
+        loss += float(nll.detach())
     return loss, gradient_of(lm)
 
 
