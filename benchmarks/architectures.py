@@ -239,7 +239,7 @@ def tuned_step(lm: LanguageModel, prompts: list[Any], *, packed: bool) -> tuple[
     with dropout(lm.model, 0.0), form.in_place():
         loss = -target_logprobs(lm, pack).logprobs.sum() / len(pack.targets.token)
         loss.backward()
-    return float(loss), gradient_of(lm)
+    return float(loss.detach()), gradient_of(lm)
 
 
 def difference(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> float:
