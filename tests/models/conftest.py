@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from flantune.models.attention import door
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
@@ -27,3 +28,12 @@ def lm(request, tokenizer) -> LanguageModel:
         if weight.ndim > 1 and "layer_norm" not in name:
             weight.data.mul_(3.0 if made.family == "decoder-only" else 1.5)
     return made
+
+
+@pytest.fixture
+def row_program():
+    """Puts the program's operations on rows in use while a test runs."""
+    if door.find_program().compiled is None:
+        pytest.skip(door.find_program().why_not)
+    with door.only_rows_in_use():
+        yield

@@ -9,17 +9,9 @@ import flantune.models.forms.log_softmax as softmax
 from flantune.models.attention import door
 from flantune.models.forms.log_softmax import log_sums, token_logprobs
 
+pytestmark = pytest.mark.usefixtures("row_program")
 DTYPES = (torch.float32, torch.bfloat16)
 SHAPES = [(1, 1), (3, 15), (5, 16), (4, 50), (2, 8_193), (33, 300)]
-
-
-@pytest.fixture(autouse=True)
-def program():
-    """In use while a test runs."""
-    if door.find_program().compiled is None:
-        pytest.skip(door.find_program().why_not)
-    with door.in_use():
-        yield
 
 
 def drawn(shape, dtype, *, scale=4.0):

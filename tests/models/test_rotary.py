@@ -23,15 +23,6 @@ from flantune.models.forms.row_operations import rotate
 from flantune.models.forms.training_form import TrainingForm
 
 
-@pytest.fixture
-def program():
-    """Puts the program in use while a test runs."""
-    if door.find_program().compiled is None:
-        pytest.skip(door.find_program().why_not)
-    with door.only_rows_in_use():
-        yield
-
-
 def made_up(*, rows=1, heads=4, key_heads=2, tokens=5, width=64):
     """Queries and keys in the memory layout of projections, and angles whose halves differ."""
     lines = [torch.randn(rows, tokens, count * width) for count in (heads, key_heads)]
@@ -52,7 +43,7 @@ def together(function, angles, dtype):
 @pytest.mark.parametrize(
     "sizes", [{}, {"rows": 3, "tokens": 1}, {"tokens": 300, "width": 32}, {"heads": 1, "key_heads": 1, "width": 96}]
 )
-def test_rotations_are_those_of_transformers(program, dtype, sizes):
+def test_rotations_are_those_of_transformers(row_program, dtype, sizes):
     lines, angles = made_up(**sizes)
     rows, heads, tokens, width = lines[0].shape
     towards = torch.randn(rows, heads + lines[1].shape[1], tokens, width)
@@ -60,7 +51,7 @@ def test_rotations_are_those_of_transformers(program, dtype, sizes):
     compare(together(rotate, angles, dtype), expected, lines, towards, dtype)
 
 
-def test_angles_may_be_float32_and_lines_may_lie_in_any_way(program):
+def test_angles_may_be_float32_and_lines_may_lie_in_any_way(row_program):
     if torch.bfloat16 not in door.find_program().dtypes:
         pytest.skip("the processor has no arithmetic in bfloat16")
     lines, angles = made_up(rows=2)
@@ -71,7 +62,7 @@ def test_angles_may_be_float32_and_lines_may_lie_in_any_way(program):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_any_number_of_threads_gives_the_same_bits(program, dtype, monkeypatch):
+def test_any_number_of_threads_gives_the_same_bits(row_program, dtype, monkeypatch):
     if dtype not in door.find_program().dtypes:
         pytest.skip("the processor has no arithmetic in this dtype")
     lines, angles = made_up(tokens=300, width=32)
@@ -82,7 +73,7 @@ def test_any_number_of_threads_gives_the_same_bits(program, dtype, monkeypatch):
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
-def test_nothing_is_taken_from_transformers_where_no_program_can(program):
+def test_nothing_is_taken_from_transformers_where_no_program_can(row_program):
     (query, key), angles = made_up(width=48)
     assert rotate(query, key, *angles) is None
     (query, key), angles = made_up()
@@ -121,7 +112,7 @@ def test_functions_with_other_numbers_stay():
     assert rotations(torch.nn.Linear(2, 2)) == []
 
 
-def test_what_is_not_for_the_program_is_asked_of_the_function(program):
+def test_what_is_not_for_the_program_is_asked_of_the_function(row_program):
     (query, key), angles = made_up()
     (found,) = rotations(model_of(modeling_llama.__name__))
     expected = modeling_llama.apply_rotary_pos_emb(query, key, *angles)
@@ -135,7 +126,7 @@ def test_what_is_not_for_the_program_is_asked_of_the_function(program):
     torch.testing.assert_close(found(*lines, *angles, unsqueeze_dim=2), expected)
 
 
-def test_keys_have_one_dtype_whoever_turns_them(program):
+def test_keys_have_one_dtype_whoever_turns_them(row_program):
     """The program rotates one row but not several with shared angles; their keys go into the same cache."""
     (found,) = rotations(model_of(modeling_llama.__name__))
     alone, angles = made_up()

@@ -18,17 +18,9 @@ from flantune.models.forms.gated import LeanGatedFeedForward, gated_form
 from flantune.models.forms.row_operations import gate, root_mean_square
 from flantune.models.forms.training_form import TrainingForm
 
+pytestmark = pytest.mark.usefixtures("row_program")
 DTYPES = (torch.float32, torch.bfloat16)
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-
-
-@pytest.fixture(autouse=True)
-def program():
-    """Puts the program in use while a test runs."""
-    if door.find_program().compiled is None:
-        pytest.skip(door.find_program().why_not)
-    with door.in_use():
-        yield
 
 
 def is_near(found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:

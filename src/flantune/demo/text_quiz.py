@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from flantune.demo import world
-from flantune.demo.catalogs import CAUSES, MOODS, PURPOSES, REMEDIES, TOPICS, tools_besides, unlike
+from flantune.demo.catalogs import CAUSES, MOODS, PURPOSES, REMEDIES, TOPICS, Cause, tools_besides, unlike
 from flantune.demo.names import MEN, PEOPLE, TOWNS, WOMEN
 from flantune.demo.reference_shapes import person_facts, thing_facts
 from flantune.demo.scenes import draw_claim, draw_count, draw_review, draw_scene, question_of
@@ -87,33 +87,31 @@ def _fact(rng: Random) -> Quiz:
 
 
 def _effect(rng: Random) -> Quiz:
-    one, person = rng.choice(CAUSES), any_person(rng)
-    others = [capitalized(happened(x.effect, any_person(rng))) for x in rng.sample(unlike(one), 3)]
-    return Quiz(
-        told=f"{capitalized(happened(one.cause, person))}.",
-        question=rng.choice(
-            (
-                "And then?",
-                "What came of it?",
-                "How did that end?",
-                "What did this lead to?",
-                "What was seen after that?",
-            )
-        ),
-        answer=capitalized(happened(one.effect, person)),
-        others=tuple(others),
+    asked = (
+        "And then?",
+        "What came of it?",
+        "How did that end?",
+        "What did this lead to?",
+        "What was seen after that?",
     )
+    return _event(rng, told=lambda one: one.cause, answer=lambda one: one.effect, asked=asked)
 
 
 def _cause(rng: Random) -> Quiz:
+    asked = ("Why?", "How so?", "What had been before?", "Where did that come from?", "How could that be?")
+    return _event(rng, told=lambda one: one.effect, answer=lambda one: one.cause, asked=asked)
+
+
+def _event(
+    rng: Random, *, told: Callable[[Cause], str], answer: Callable[[Cause], str], asked: tuple[str, ...]
+) -> Quiz:
+    """One half of a cause and its effect is told, the other asked for."""
     one, person = rng.choice(CAUSES), any_person(rng)
-    others = [capitalized(happened(x.cause, any_person(rng))) for x in rng.sample(unlike(one), 3)]
+    others = [capitalized(happened(answer(x), any_person(rng))) for x in rng.sample(unlike(one), 3)]
     return Quiz(
-        told=f"{capitalized(happened(one.effect, person))}.",
-        question=rng.choice(
-            ("Why?", "How so?", "What had been before?", "Where did that come from?", "How could that be?")
-        ),
-        answer=capitalized(happened(one.cause, person)),
+        told=f"{capitalized(happened(told(one), person))}.",
+        question=rng.choice(asked),
+        answer=capitalized(happened(answer(one), person)),
         others=tuple(others),
     )
 
