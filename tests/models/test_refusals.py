@@ -104,7 +104,7 @@ def test_wrong_folders_are_told_from_hub_ids(folder, tmp_path):
     (tmp_path / "run/folds/one").mkdir(parents=True)
     shutil.copytree(folder, tmp_path / "run/folds/one/model")
     for path, message, hint in (
-        (tmp_path / "absent", "no such model folder", "a folder, or a hub id"),
+        (tmp_path / "absent", "no such model folder", "a .gguf file, or a hub id"),
         (tmp_path / "run", "no config.json in it", f'did you mean "{tmp_path}/run/folds/one/model"'),
         (tmp_path / "run/folds", "no config.json in it", f'did you mean "{tmp_path}/run/folds/one/model"'),
         (folder / "model.safetensors", "a file, expected a model's folder", str(folder)),

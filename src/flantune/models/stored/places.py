@@ -52,14 +52,15 @@ def check_folder(path: str, *, wanted: str = "config.json") -> None:
     place = Path(path)
     if is_gguf(path):
         if not place.is_file():
-            raise ModelError("no such GGUF file", where=path, hint="check model.path")
+            raise ModelError("no such GGUF file", where=path, hint="check the path; GGUF files end in .gguf")
         return
     if place.is_file():
         raise ModelError("is a file, expected a model's folder", where=path, hint=f'set model.path = "{place.parent}"')
     if not place.is_dir():
         # A hub id has one slash at most.
         if path.startswith(("/", ".", "~")) or path.count("/") > 1:
-            raise ModelError("no such model folder", where=path, hint="check model.path: a folder, or a hub id")
+            hint = "a model is a folder, a .gguf file, or a hub id such as google/flan-t5-small"
+            raise ModelError("no such model folder", where=path, hint=hint)
         return
     if wanted and not (place / wanted).is_file():
         below = [found.parent for pattern in _PLACES for found in sorted(place.glob(f"{pattern}/{wanted}"))]
