@@ -271,7 +271,8 @@ def test_memory_does_not_grow_with_training_rows(prepared, sentence, monkeypatch
         return found
 
     peak(100)  # tables that are made once
-    assert peak(1500) < peak(300) + 200_000
+    # The 5,700 more rows have 2 MB of text; the room is for what other threads of this process allocate.
+    assert peak(6000) < peak(300) + 700_000
 
 
 def test_empty_sides_are_no_overlap(prepared):

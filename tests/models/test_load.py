@@ -121,11 +121,13 @@ def test_missing_weights_are_an_error(tokenizer, tmp_path):
         load_model(ModelSettings(path=str(tmp_path / "model")))
 
 
-@pytest.mark.parametrize("path", ["", "/no/such/folder"])
-def test_no_model_there(path):
-    with pytest.raises(ModelError, match=r"model\.path"):
+@pytest.mark.parametrize(
+    ("path", "message"), [("", r"model\.path"), ("/no/such/folder", r"^/no/such/folder: no such model")]
+)
+def test_no_model_there(path, message):
+    with pytest.raises(ModelError, match=message):
         load_model(ModelSettings(path=path))
-    with pytest.raises(ModelError, match=r"model\.path"):
+    with pytest.raises(ModelError, match=message):
         load_tokenizer(ModelSettings(path=path))
 
 
