@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from flantune.commands.run import run
 from flantune.commands.shared_folds import share_tuning
+from flantune.commands.study_progress import LatestLine, showing
 from flantune.errors import FlantuneError, WorkerKilledError
 from flantune.models.memory import is_out_of_memory
+from flantune.report.numbers import plural
 from flantune.studies.planned_runs import PlannedRun, is_done, waves
 from flantune.system.files import write_text
-from flantune.system.progress import Reporter, Silent
+from flantune.system.progress import Reporter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,10 +57,10 @@ class RunReceipt:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a worker needs: the runs, and where to report."""
+    """What a worker needs: the runs, and where to report; None: each run into a file."""
 
     runs: tuple[PlannedRun, ...]
-    reporter: Reporter
+    reporter: Reporter | None
 
 
 def run_all(
@@ -70,22 +72,28 @@ def run_all(
         runs: All runs of the study.
         todo: The numbers of the unfinished ones.
         engine: What makes them.
-        workers: Number of runs at a time; a single one reports its progress.
-        reporter: Gets the progress.
+        workers: Number of runs at a time.
+        reporter: Gets the progress: of a single run everything, of several at a time one after another's latest.
 
     Returns:
         What happened to each, by number.
     """
     found: dict[int, RunReceipt] = {}
-    work = _Work(tuple(runs), reporter if workers == 1 else Silent())
-    for wave in waves(runs, todo):
-        lost = {number: blocker for number in wave if (blocker := _blocker(runs[number], found)) is not None}
-        for number, blocker in lost.items():
-            found[number] = RunReceipt(number, error=_NEEDS, where=runs[blocker].label)
-        with _ended_with_its_workers() if workers > 1 else nullcontext():
-            for receipt in _made(engine, work, [number for number in wave if number not in lost]):
-                found[receipt.number] = receipt
-                _tell(runs[receipt.number], receipt, len(found), len(todo), reporter)
+    together = workers > 1 and bool(todo)
+    work = _Work(tuple(runs), None if together else reporter)
+    if together:
+        reporter.stage(f"make {plural(len(todo), 'run')}, {workers} at a time")
+    with showing([runs[number] for number in todo], reporter) if together else nullcontext() as progress:
+        for wave in waves(runs, todo):
+            lost = {number: blocker for number in wave if (blocker := _blocker(runs[number], found)) is not None}
+            for number, blocker in lost.items():
+                found[number] = RunReceipt(number, error=_NEEDS, where=runs[blocker].label)
+            with _ended_with_its_workers() if together else nullcontext():
+                for receipt in _made(engine, work, [number for number in wave if number not in lost]):
+                    found[receipt.number] = receipt
+                    if progress is not None:
+                        progress.finished = len(found)
+                    _tell(runs[receipt.number], receipt, len(found), len(todo), reporter)
     return tuple(found[number] for number in sorted(found))
 
 
@@ -111,18 +119,22 @@ def _made(engine: Engine, work: _Work, numbers: Sequence[int]) -> Iterator[RunRe
 def run_one(work: _Work, number: int) -> RunReceipt:
     """Makes one run; what stops it, expected or not, is in the receipt, and an unexpected error also in a file."""
     planned, start = work.runs[number], time.monotonic()
+    latest = LatestLine(planned.progress)
+    reporter = work.reporter or latest
     try:
         planned.folder.failure.unlink(missing_ok=True)
         if planned.tuned_by is not None:
             share_tuning(work.runs[planned.tuned_by].folder, planned.folder)
-        work.reporter.stage(f"{planned.label} ({number + 1} of {len(work.runs)})")
-        run(planned.file, out=planned.folder.root, reporter=work.reporter)
+        reporter.stage(f"{planned.label} ({number + 1} of {len(work.runs)})")
+        run(planned.file, out=planned.folder.root, reporter=reporter)
     except FlantuneError as error:
         return RunReceipt(number, error=error.render(), where=error.where, seconds=time.monotonic() - start)
     except Exception as error:  # any exception of a library in one run: the others continue
         told = _unforeseen(error, planned.folder)
         gc.collect()  # the failed run's model, before the next one asks for memory
         return RunReceipt(number, error=told, seconds=time.monotonic() - start)
+    finally:
+        latest.close()
     return RunReceipt(number, seconds=time.monotonic() - start)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from flantune.errors import ConfigError, FlantuneError
 from flantune.mixture.holdout import folds_of
@@ -48,6 +49,11 @@ class PlannedRun:
     def label(self) -> str:
         """Its name in messages."""
         return f"{self.arm.name}, seed {self.seed}"
+
+    @property
+    def progress(self) -> Path:
+        """Its latest line of progress while another process makes it: beside its folder, not one of its files."""
+        return self.folder.root.with_name(f".{self.folder.root.name}.progress")
 
     @property
     def after(self) -> tuple[int, ...]:
