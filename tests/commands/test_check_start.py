@@ -133,3 +133,12 @@ def test_one_task_has_and_two_tasks_have_no_data(tmp_path: Path) -> None:
         (tmp_path / f"echo/{split}.jsonl").unlink()
     (said,) = errors(check(tmp_path / "run.toml"))
     assert said.startswith("1 task has no data")
+
+
+@pytest.mark.parametrize(("dtype", "is_told"), [("bfloat16", True), ("auto", False), ("float32", False)])
+def test_arithmetic_that_is_slow_here(world: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, is_told: bool) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True})
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    found = check(world / "run.toml", f'model.dtype="{dtype}"', 'model.device="cpu"')
+    told = [one for one in found.found if "bfloat16 is many times slower" in one.text]
+    assert [(one.severity, one.hint) for one in told] == [("warning", 'set model.dtype = "auto"')] * is_told

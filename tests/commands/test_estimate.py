@@ -105,3 +105,12 @@ def test_an_unknown_device_is_refused_before_anything_is_read(world: Path) -> No
     assert isinstance(said.exception, ConfigError) and 'did you mean "h100"?' in said.exception.hint
     without = CliRunner().invoke(cli, ["run", str(world / "run.toml"), "--on", "h100"])
     assert without.exit_code == 2 and "--dry-run" in without.output
+
+
+def test_auto_counts_rounded_copies_where_there_are_some(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True})
+    here, there = (estimate(world, 'model.dtype="auto"', 'model.device="cpu"', device=name) for name in ("", "h100"))
+    rounded = estimate(world, 'model.dtype="bfloat16"')
+    assert here.memory is not None and there.memory is not None and rounded.memory is not None
+    assert here.memory.weights == 4 * here.weights
+    assert there.memory.weights == rounded.memory.weights == 6 * here.weights

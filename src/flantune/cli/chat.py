@@ -61,11 +61,14 @@ def command(model: str, device: str, dtype: str, chat_template: Path | None, **c
 
     console = starting()
     from flantune.commands.chat import Talk, Talking
+    from flantune.models.arithmetic import slow_arithmetic
     from flantune.models.load import load_model
     from flantune.settings.config import ModelSettings
 
     console.stage(f"load the model {model}")
     lm = load_model(ModelSettings.model_validate({"path": model, "device": device, "dtype": dtype}))
+    if slow := slow_arithmetic(lm.compute_dtype, lm.device):
+        console.note(slow)
     talk = Talk(lm, Talking(chat_template=chat_template, **chosen))
     for note in talk.notes:
         console.note(note)

@@ -95,10 +95,10 @@ planned_device = click.option(
 )
 dtype = click.option(
     "--dtype",
-    type=click.Choice(("float32", "bfloat16")),
+    type=click.Choice(("auto", "float32", "bfloat16")),
     default="float32",
     show_default=True,
-    help="Number format of the model's weights.",
+    help="Arithmetic; auto: bfloat16 on devices that have it, elsewhere float32.",
 )
 batch_tokens = click.option(
     "--batch-tokens",

@@ -43,6 +43,7 @@ def answer_with_models(
         FlantuneError: A file or model cannot be read, or two models have one name.
     """
     from flantune.evaluation.asking.answers import writer_for
+    from flantune.models.arithmetic import slow_arithmetic
     from flantune.models.load import load_model
 
     read = read_prompts(prompts)
@@ -54,6 +55,8 @@ def answer_with_models(
     for name, settings in models:
         reporter.stage(f"{name}: load the model")
         lm = load_model(settings)
+        if slow := slow_arithmetic(lm.compute_dtype, lm.device):
+            reporter.note(slow)
         writer = writer_for(lm, backend)
         reporter.stage(f"{name}: {len(read)} prompts")
         reporter.step(0, len(read), f"0 of {len(read)} answers")

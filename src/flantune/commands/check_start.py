@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from torch import nn
 from flantune.commands.check_data import Found, error_found
 from flantune.commands.plan import check_names, measured_tasks, trained_tasks
 from flantune.commands.run_checks import check_dev_rows, task_exams
-from flantune.errors import ConfigError, FlantuneError
+from flantune.errors import ConfigError, FlantuneError, ModelError
 from flantune.models.adapters import require_peft
+from flantune.models.arithmetic import arithmetic, slow_arithmetic
 from flantune.models.load import quantization, resolve_device
 from flantune.models.stored.places import base_of, is_adapter_folder, require_path
 from flantune.models.stored.weights import check_stored
@@ -63,6 +65,10 @@ def start_faults(
             look()
         except FlantuneError as error:
             yield error_found(about, error)
+    with suppress(ModelError):  # no such device: reported above
+        device = resolve_device(config.model.device)
+        if slow := slow_arithmetic(arithmetic(config.model.dtype, device), device):
+            yield Found(severity="warning", about="model", text=slow, hint='set model.dtype = "auto"')
 
 
 def _check_model(settings: ModelSettings) -> None:

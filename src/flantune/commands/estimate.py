@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from flantune.commands.looked import Looked
 from flantune.commands.plan import make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
@@ -11,7 +14,9 @@ from flantune.commands.planned_steps import planned
 from flantune.commands.rehearsal import rehearse
 from flantune.errors import ModelError
 from flantune.mixture.holdout import run_folds
+from flantune.models.arithmetic import arithmetic
 from flantune.models.devices import HERE, Devices, parse_devices
+from flantune.models.load import resolve_device
 from flantune.models.size import ModelSize, measure_size
 from flantune.packing.batches import Batches
 from flantune.packing.packs import Counts
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flantune.packing.packs import Batch
-    from flantune.settings.config import TrainingSettings
+    from flantune.settings.config import ModelSettings, TrainingSettings
     from flantune.settings.run_file import RunFile
 
 _BATCHES = 4
@@ -98,7 +103,7 @@ def estimate_cost(
         speed, notes = _tried(looked, reporter or Silent())
     tokens = round((counts.input_tokens + counts.target_tokens) / len(batches) * steps) * max(1, len(folds))
     memory = memory_of(
-        config,
+        config.model_copy(update={"model": _with_arithmetic(config.model, devices)}),
         size,
         devices=devices.count if devices else 1,
         activation_bytes=speed.activation_bytes if speed else 0.0,
@@ -122,6 +127,16 @@ def estimate_cost(
         detectable=detectable_before(folds, confidence=config.evaluation.confidence),
         notes=notes,
     )
+
+
+def _with_arithmetic(settings: ModelSettings, devices: Devices | None) -> ModelSettings:
+    """The settings with the arithmetic that they mean on these devices, or on this machine."""
+    if settings.dtype != "auto":
+        return settings
+    with suppress(ModelError):  # no such device here: an accelerator elsewhere
+        if devices is None and arithmetic("auto", resolve_device(settings.device)) == torch.float32:
+            return settings.model_copy(update={"dtype": "float32"})
+    return settings.model_copy(update={"dtype": "bfloat16"})
 
 
 def planned_training(looked: Looked) -> TrainingSettings:

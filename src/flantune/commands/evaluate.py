@@ -128,6 +128,7 @@ def _ask_model(
     from flantune.evaluation.asking.ask import ask
     from flantune.evaluation.asking.score_store import ScoreStore
     from flantune.evaluation.asking.session import Session
+    from flantune.models.arithmetic import slow_arithmetic
     from flantune.models.load import load_model
     from flantune.packing.chat import chat_tokens
 
@@ -135,6 +136,8 @@ def _ask_model(
         told.note(f"{model.name}: {reason}")
     told.stage(f"load {model.name}")
     lm = load_model(request.model_settings(model.path))
+    if slow := slow_arithmetic(lm.compute_dtype, lm.device):
+        told.note(slow)
     with watch.stage(model.name):
         session = Session(
             lm=lm,

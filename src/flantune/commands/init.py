@@ -18,6 +18,7 @@ RUN_FILE = "run.toml"
 # The table of the model up to the next table outside of it; the rate for a model from scratch.
 _MODEL = re.compile(r"^\[model\]\n.*?(?=^\[(?!model))", flags=re.MULTILINE | re.DOTALL)
 _PATH = re.compile(r"^path = .*$", flags=re.MULTILINE)
+_DTYPE = 'dtype = "auto"                        # bfloat16 on devices that have it, else float32'
 _RATE = re.compile(r"^(learning_rate = )1e-3 .*$", flags=re.MULTILINE)
 
 
@@ -91,6 +92,6 @@ def _with_model(text: str, model: str) -> str:
     if _PATH.search(found):
         table = _PATH.sub(lambda _: line, found, count=1)
     else:
-        table = f'[model]\n{line}\ndevice = "auto"\n\n'
+        table = f'[model]\n{line}\n{_DTYPE}\ndevice = "auto"\n\n'
     rated = _RATE.sub(r"\g<1>5e-5                  # 1e-5 to 5e-5 suits most pretrained models", text)
     return rated.replace(found, table)

@@ -15,6 +15,7 @@ from flantune.commands.plan import check_attention, make_batches
 from flantune.commands.planned_steps import planned
 from flantune.commands.tracking import PRETRAINED, tracking
 from flantune.errors import ConfigError
+from flantune.models.arithmetic import slow_arithmetic
 from flantune.models.language_model import embedded_tokens
 from flantune.models.load import detect_family, load_config, load_model, load_tokenizer, save_model
 from flantune.models.scratch import build_model, train_tokenizer
@@ -192,6 +193,8 @@ def _train(
     reporter: Reporter,
 ) -> None:
     lm = _base_model(config, settings, corpus, folder, processes=processes, reporter=reporter)
+    if slow := slow_arithmetic(lm.compute_dtype, lm.device):
+        reporter.note(slow)
     row_tokens = config.packing.row_tokens
     objective = choose_objective(settings, lm.tokenizer, lm.family, row_tokens=row_tokens)
     stream = TextStream(corpus, lm.tokenizer, objective, row_tokens=row_tokens, seed=config.seed)

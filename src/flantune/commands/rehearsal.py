@@ -25,9 +25,9 @@ from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.task_exams import task_exam
 from flantune.models.adapters import attach_adapter
+from flantune.models.arithmetic import arithmetic
 from flantune.models.fit import PROBE_TOKENS, activation_bytes, fit_micro_batch
 from flantune.models.forms.training_form import TrainingForm
-from flantune.models.language_model import COMPUTE_DTYPES
 from flantune.models.load import resolve_device
 from flantune.models.memory import available_memory_bytes
 from flantune.models.scratch import made_up_model
@@ -131,12 +131,13 @@ def _check_room(looked: Looked, config: PretrainedConfig) -> None:
 def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
     """Measures a model of this shape."""
     config, reader = looked.config, looked.reader
+    device = resolve_device(config.model.device)
     lm = made_up_model(
         shape,
         reader.tokenizer,
         seed=config.seed,
-        compute_dtype=COMPUTE_DTYPES[config.model.dtype],
-        device=resolve_device(config.model.device),
+        compute_dtype=arithmetic(config.model.dtype, device),
+        device=device,
         trust_remote_code=config.model.trust_remote_code,
     )
     if config.model.attention != "auto":

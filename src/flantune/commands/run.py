@@ -323,7 +323,8 @@ def _tune_fold(
         def close() -> None:
             write_fold_record(job.config, folder, prepared, split, mixture, identity=identity, reporter=job.reporter)
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
-            whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count)
+            computed = str(lm.compute_dtype).removeprefix("torch.")
+            whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count, arithmetic=computed)
             write_json(folder.training, whole.to_json())
             drop_checkpoints(folder)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from flantune.errors import ModelError
+from flantune.models.arithmetic import COMPUTE_DTYPES
 from flantune.models.transfer import on_device
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 ATTENTION_KEY = "flantune_attention"
 """Key of a model's config that says how its inputs are read; without it: causally."""
-COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,7 +124,7 @@ class LanguageModel:
             raise ModelError(
                 f"cannot compute in {self.compute_dtype}: its range is too small, T5 models overflow",
                 where="model.dtype",
-                hint='set model.dtype = "bfloat16" or "float32"',
+                hint='set model.dtype = "auto", "bfloat16" or "float32"',
             )
         wrong = {str(p.dtype) for p in self.model.parameters() if p.is_floating_point() and p.dtype != torch.float32}
         if wrong:

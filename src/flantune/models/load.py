@@ -16,10 +16,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from flantune.errors import ModelError
 from flantune.models.adapters import attention_beside, restore_adapter, save_adapter
+from flantune.models.arithmetic import arithmetic
 from flantune.models.checks.causality import check_causal, check_prefix
 from flantune.models.language_model import (
     ATTENTION_KEY,
-    COMPUTE_DTYPES,
     LanguageModel,
     attention_of,
     embedded_tokens,
@@ -86,7 +86,7 @@ def load_model(settings: ModelSettings | Path | str, *, family: Family | None = 
         tokenizer=tokenizer,
         family=family,
         device=device,
-        compute_dtype=COMPUTE_DTYPES[settings.dtype],
+        compute_dtype=arithmetic(settings.dtype, device),
         attention=attention_of(config),
     )
     check_causal(lm, where=settings.path)
@@ -283,7 +283,7 @@ def quantization(settings: ModelSettings, device: torch.device) -> dict[str, Any
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=COMPUTE_DTYPES[settings.dtype],
+        bnb_4bit_compute_dtype=arithmetic(settings.dtype, device),
     )
     return {"quantization_config": config, "device_map": {"": str(device)}}
 

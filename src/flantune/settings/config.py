@@ -129,8 +129,9 @@ class ModelSettings(Section):
     """Commit of the hub model; pin it to make a run repeatable."""
     scratch: ScratchSettings | None = None
     """Build a small random model instead of loading one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward and backward pass. Weights and optimizer stay float32; float16 is never used."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward and backward pass; "auto": bfloat16 on devices that have it, elsewhere float32. Weights
+    and optimizer stay float32; float16 is never used."""
     attention: Literal["auto", "causal", "prefix"] = "auto"
     """How a decoder-only model attends to its inputs: only backwards ("causal") or in both directions ("prefix", a
     prefix LM). "auto": as the model's folder says, otherwise causal."""

@@ -69,6 +69,7 @@ class TuningSummary:
         border_mismatch_share: Share of prompts whose inputs and targets have other tokens if tokenized together than if
             separately; None if not measured.
         processes: Processes that shared the work.
+        arithmetic: "float32" or "bfloat16": what the dtype "auto" meant where the run ended; empty in older files.
         kept_step: Step whose weights are the result, if dev rows decided; None: the last step.
     """
 
@@ -85,6 +86,7 @@ class TuningSummary:
     skipped: tuple[NonFinite, ...] = ()
     border_mismatch_share: float | None = None
     processes: int = 1
+    arithmetic: str = ""
     kept_step: int | None = None
 
     def to_json(self) -> dict[str, Any]:
