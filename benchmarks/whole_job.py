@@ -25,13 +25,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.clock import Spent, timed, together
 from benchmarks.peers import ALONE, ROOT, data_folder, python_with, told_by
 from benchmarks.whole_job_files import TAG, Question, asked, make_model, write_questions, write_training_text
+from flantune.models.arithmetic import has_bfloat16
 
 RUN_FILE = ROOT / "benchmarks/whole_job.toml"
 LENGTHS = {"max_length": 2_048}
@@ -45,7 +48,7 @@ class Size:
         steps: Optimizer steps of 8,192 tokens.
         rows: Test rows of each of the three tasks, each in every template.
         scratch: The random model of each family.
-        dtype: Arithmetic of all sides; in float32 their scores are the same.
+        dtype: Arithmetic of all sides; in float32 their scores are the same. "auto": bfloat16 where the processor has it.
         batch_size: lm-eval's; 0: the fastest, which is tried.
         settings: Over those of the run file.
     """
@@ -53,7 +56,7 @@ class Size:
     steps: int
     rows: int
     scratch: dict[str, dict[str, Any]]
-    dtype: str = "bfloat16"
+    dtype: str = "auto"
     batch_size: int = 0
     settings: tuple[str, ...] = ()
 
@@ -84,6 +87,8 @@ def measure(*, small: bool = False, only: Sequence[str] = tuple(SHAPES)) -> dict
         print("passed over: needs TRL and lm-eval (see benchmarks/peers.txt) and real rows (FLANTUNE_DATA)")
         return None
     size = SMALL if small else WHOLE
+    if size.dtype == "auto":
+        size = replace(size, dtype="bfloat16" if has_bfloat16(torch.device("cpu")) else "float32")
     found: dict[str, Any] = {"threads": 1, "steps": size.steps, "dtype": size.dtype}
     for family in only:
         with tempfile.TemporaryDirectory() as name:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.floor import floor, rates
+from benchmarks.training.floor import dtype_name, floor, rates
 from benchmarks.training.lockstep import race, start
 from benchmarks.training.world import build_world, has_data
 
@@ -63,6 +63,7 @@ def contest(
         figures["share_of_the_arithmetic_floor"] = round(figures["useful_tokens_per_unit"] / best, 3)
     return {
         "device": device,
+        "arithmetic": dtype_name(world.lm),
         "threads": 1,
         "unit": "CPU second, all threads of the process" if device == "cpu" else "second",
         "model": {**scratch, "weights": sum(weight.numel() for weight in world.lm.model.parameters())},

@@ -52,7 +52,7 @@ def floor(
     weights = sum(weight.numel() for weight in lm.model.parameters())
     # What is kept for the way back is written once and read once.
     moved = 2 * activation_bytes(lm, form, 512) / 512 + weights * OPTIMIZER_BYTES / batch_tokens
-    by_flops = measured["bfloat16_gflops"] * 1e9 / flops
+    by_flops = measured[f"{dtype_name(lm)}_gflops"] * 1e9 / flops
     by_bytes = measured["copy_gb_per_s"] * 1e9 / moved
     return {
         "mflop_a_token": round(flops / 1e6, 1),
@@ -61,6 +61,11 @@ def floor(
         "tokens_per_second_by_bytes": round(by_bytes),
         "tokens_per_second_one_after_the_other": round(1 / (1 / by_flops + 1 / by_bytes)),
     }
+
+
+def dtype_name(lm: LanguageModel) -> str:
+    """The arithmetic of a model: "bfloat16" or "float32"."""
+    return str(lm.compute_dtype).removeprefix("torch.")
 
 
 def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:

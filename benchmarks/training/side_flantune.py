@@ -35,9 +35,7 @@ def prepared(settings: dict[str, Any]) -> tuple[LanguageModel, Counted]:
     import torch
 
     torch.set_num_threads(settings["threads"])
-    world = build_world(
-        Path(settings["cache"]), scratch=settings["scratch"], dtype="bfloat16", device=settings["device"]
-    )
+    world = build_world(Path(settings["cache"]), scratch=settings["scratch"], device=settings["device"])
     lm = world.lm
     if "lora" in settings:
         model = ModelSettings.model_validate({"path": "made from scratch", "adapter": "lora", "lora": settings["lora"]})

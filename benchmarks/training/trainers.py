@@ -15,10 +15,14 @@ PROMPTS = 6_000
 
 
 def arguments(settings: dict[str, Any], *, own: str) -> dict[str, Any]:
-    """A trainer's arguments: checkpoints, logs and clipping as flantune has them; the side's ``own`` come last."""
+    """A trainer's arguments: arithmetic, checkpoints, logs, clipping as flantune has them; the side's ``own`` last."""
+    import torch
+
+    from flantune.models.arithmetic import has_bfloat16
+
     return {
         "output_dir": tempfile.mkdtemp(dir=settings["cache"]),
-        "bf16": True,
+        "bf16": has_bfloat16(torch.device(settings["device"])),
         "max_steps": 10_000,
         "learning_rate": 1e-4,
         "lr_scheduler_type": "constant",

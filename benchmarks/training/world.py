@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.commands.plan import make_codec, make_tokenizer, prepare_tasks
 from flantune.mixture.mixture import Mixture
+from flantune.models.arithmetic import arithmetic
 from flantune.models.language_model import LanguageModel
 from flantune.models.scratch import build_model
 from flantune.packing.encode import Codec
@@ -48,8 +49,11 @@ def has_data() -> bool:
     return (ROOT / "../shared/data/hub").is_dir()
 
 
-def build_world(cache: Path, *, scratch: dict[str, Any], dtype: str = "bfloat16", device: str = "cpu") -> World:
-    """The workload; what takes long (adapted rows, the tokenizer) is kept in a folder between processes."""
+def build_world(cache: Path, *, scratch: dict[str, Any], device: str = "cpu") -> World:
+    """The workload; what takes long (adapted rows, the tokenizer) is kept in a folder between processes.
+
+    The arithmetic is bfloat16 on devices that have it, elsewhere float32.
+    """
     import torch
     from transformers import PreTrainedTokenizerFast
 
@@ -69,9 +73,9 @@ def build_world(cache: Path, *, scratch: dict[str, Any], dtype: str = "bfloat16"
     if not kept.exists():
         make_tokenizer(config, prepared)[0].save_pretrained(kept)
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(kept)
-    types = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    place = torch.device(device)
     lm = build_model(
-        config.model.scratch, tokenizer, seed=0, compute_dtype=types[dtype], device=torch.device(device)
+        config.model.scratch, tokenizer, seed=0, compute_dtype=arithmetic("auto", place), device=place
     )  # fmt: skip
     return World(
         mixture=Mixture(prepared, seed=config.seed, settings=config.mixture, prompts=config.prompts),
