@@ -48,7 +48,7 @@ class Size:
         steps: Optimizer steps of 8,192 tokens.
         rows: Test rows of each of the three tasks, each in every template.
         scratch: The random model of each family.
-        dtype: Arithmetic of all sides; in float32 their scores are the same. "auto": bfloat16 where the processor has it.
+        dtype: Arithmetic of all sides; in float32 their scores are the same; "auto": as the processor.
         batch_size: lm-eval's; 0: the fastest, which is tried.
         settings: Over those of the run file.
     """

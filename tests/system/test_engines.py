@@ -68,8 +68,10 @@ def test_leaving_early_ends_the_workers(tmp_path):
     assert multiprocessing.active_children() == []
 
 
-def test_a_worker_has_one_thread(tmp_path):
-    assert set(LocalEngine(workers=2).make(pieces.tell_threads, tmp_path, [0, 1])) == {"1false"}
+@pytest.mark.parametrize(("there", "threads"), [(1, 1), (2, 1), (7, 3)])
+def test_workers_share_the_cores(tmp_path, monkeypatch, there, threads):
+    monkeypatch.setattr("flantune.system.engines.cores", lambda: there)
+    assert set(LocalEngine(workers=2).make(pieces.tell_threads, tmp_path, [0, 1])) == {f"{threads}false"}
 
 
 def test_without_ray_it_is_said_how_to_get_it(tmp_path, monkeypatch):

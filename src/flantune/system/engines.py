@@ -26,8 +26,6 @@ _ROUNDS = 3
 """After this many consecutive pools that broke without a result, the work itself is assumed to kill its process."""
 _IN_FLIGHT = 2
 """Pieces assigned per worker: the current one and the next."""
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-"""For workers, of which there is already one per core."""
 
 
 def cores() -> int:
@@ -51,7 +49,7 @@ class LocalEngine:
     """Processes on this machine; a single worker is this process.
 
     Attributes:
-        workers: Number of workers.
+        workers: Number of workers, which share the cores.
         note: Called if a worker is killed.
     """
 
@@ -83,7 +81,8 @@ class LocalEngine:
         todo, running = iter(numbers), dict[Future[Receipt], int]()
         count = min(self.workers, len(numbers))
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker)
+        threads = max(1, cores() // self.workers)
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_become_worker, initargs=(threads,))
         try:
             while True:
                 for number in islice(todo, _IN_FLIGHT * count - len(running)):
@@ -154,7 +153,7 @@ def _by_ray(
 def _start(ray: Any, workers: int) -> None:
     import logging
 
-    variables = {"env_vars": dict(_ONE_THREAD)}
+    variables = {"env_vars": _threads(1)}
     quiet: dict[str, Any] = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(runtime_env=variables, logging_level=logging.ERROR, log_to_driver=False)
@@ -178,9 +177,14 @@ def _killed(times: int) -> WorkerKilledError:
     return WorkerKilledError(f"the process that does the work was killed {times} times in a row", hint=hint)
 
 
-def _become_worker() -> None:
-    """Uses one thread, ignores Ctrl-C (the parent ends it), and ends with its parent."""
-    os.environ.update(_ONE_THREAD)
+def _threads(count: int) -> dict[str, str]:
+    """The environment of a worker with so many threads; they are counted when libraries are imported."""
+    return {"OMP_NUM_THREADS": str(count), "RAYON_NUM_THREADS": str(count), "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _become_worker(threads: int) -> None:
+    """Uses its share of the cores, ignores Ctrl-C (the parent ends it), and ends with its parent."""
+    os.environ.update(_threads(threads))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
