@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.floor import dtype_name, floor, rates
+from benchmarks.training.floor import floor, rates
 from benchmarks.training.lockstep import race, start
 from benchmarks.training.world import build_world, has_data
+from flantune.models.arithmetic import dtype_name
 
 MODULES = {"flantune": "side_flantune", "trl": "side_trl", "seq2seq": "side_seq2seq"}
 
@@ -63,7 +64,7 @@ def contest(
         figures["share_of_the_arithmetic_floor"] = round(figures["useful_tokens_per_unit"] / best, 3)
     return {
         "device": device,
-        "arithmetic": dtype_name(world.lm),
+        "arithmetic": dtype_name(world.lm.compute_dtype),
         "threads": 1,
         "unit": "CPU second, all threads of the process" if device == "cpu" else "second",
         "model": {**scratch, "weights": sum(weight.numel() for weight in world.lm.model.parameters())},

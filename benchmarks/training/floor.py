@@ -44,6 +44,7 @@ def floor(
         measured: From ``rates``.
         batch_tokens: Tokens of an optimizer step.
     """
+    from flantune.models.arithmetic import dtype_name
     from flantune.models.fit import activation_bytes
     from flantune.models.forms.training_form import TrainingForm
 
@@ -52,7 +53,7 @@ def floor(
     weights = sum(weight.numel() for weight in lm.model.parameters())
     # What is kept for the way back is written once and read once.
     moved = 2 * activation_bytes(lm, form, 512) / 512 + weights * OPTIMIZER_BYTES / batch_tokens
-    by_flops = measured[f"{dtype_name(lm)}_gflops"] * 1e9 / flops
+    by_flops = measured[f"{dtype_name(lm.compute_dtype)}_gflops"] * 1e9 / flops
     by_bytes = measured["copy_gb_per_s"] * 1e9 / moved
     return {
         "mflop_a_token": round(flops / 1e6, 1),
@@ -61,11 +62,6 @@ def floor(
         "tokens_per_second_by_bytes": round(by_bytes),
         "tokens_per_second_one_after_the_other": round(1 / (1 / by_flops + 1 / by_bytes)),
     }
-
-
-def dtype_name(lm: LanguageModel) -> str:
-    """The arithmetic of a model: "bfloat16" or "float32"."""
-    return str(lm.compute_dtype).removeprefix("torch.")
 
 
 def flops_a_token(lm: LanguageModel, prompts: Sequence[EncodedPrompt]) -> float:

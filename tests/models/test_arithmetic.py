@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.end_to_end.small_world import write_small_world
 
-from flantune.models.arithmetic import arithmetic, has_bfloat16, slow_arithmetic
+from flantune.commands.run import run
+from flantune.models.arithmetic import arithmetic, dtype_name, has_bfloat16, slow_arithmetic
 from flantune.models.load import load_model, save_model
 from flantune.models.scratch import build_model
+from flantune.runs.files import read_training
+from flantune.runs.folder import RunFolder
 from flantune.settings.config import ModelSettings, ScratchSettings
+from flantune.settings.run_file import load_run_file
+from flantune.system.progress import Silent
 
 CPU = torch.device("cpu")
 META = torch.device("meta")
@@ -61,3 +67,15 @@ def test_a_model_is_loaded_with_it(unit, tokenizer, tmp_path):
     loaded = load_model(ModelSettings(path=str(tmp_path / "model"), dtype="auto", device="cpu"))
     assert loaded.compute_dtype == (torch.float32 if unit == "avx2" else torch.bfloat16)
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
+
+
+def test_a_run_says_and_records_what_auto_meant(tmp_path):
+    heard = Silent()
+    heard.note = (notes := []).append
+    write_small_world(tmp_path, rows=20)
+    small = ('model.dtype="auto"', 'model.device="cpu"', 'holdout.folds=[["sentiment"]]', "training.steps=1")
+    file = load_run_file(tmp_path / "run.toml", overrides=(*small, "evaluation.max_examples=4"))
+    run(file, out=tmp_path / "out", reporter=heard)
+    meant = dtype_name(arithmetic("auto", CPU))
+    assert f"the arithmetic is {meant}" in notes
+    assert read_training(RunFolder(tmp_path / "out").fold_named("sentiment")).arithmetic == meant

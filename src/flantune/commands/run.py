@@ -37,6 +37,7 @@ from flantune.evaluation.dev_scores import make_measure
 from flantune.mixture.holdout import run_folds
 from flantune.mixture.sheet import empty_parts
 from flantune.models.adapters import attach_adapter, merged
+from flantune.models.arithmetic import dtype_name
 from flantune.models.language_model import LanguageModel
 from flantune.models.load import load_model, save_model, stop_at
 from flantune.models.scratch import build_model
@@ -323,7 +324,7 @@ def _tune_fold(
         def close() -> None:
             write_fold_record(job.config, folder, prepared, split, mixture, identity=identity, reporter=job.reporter)
             mismatch = border_mismatches(stream.codec, [mixture[i] for i in range(_BORDER_PROMPTS)])
-            computed = str(lm.compute_dtype).removeprefix("torch.")
+            computed = dtype_name(lm.compute_dtype)
             whole = replace(summary, border_mismatch_share=mismatch, processes=job.processes.count, arithmetic=computed)
             write_json(folder.training, whole.to_json())
             drop_checkpoints(folder)

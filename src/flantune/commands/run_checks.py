@@ -13,7 +13,7 @@ from flantune.evaluation.asking.task_questions import TaskQuestions
 from flantune.evaluation.dev_scores import dev_questions
 from flantune.evaluation.task_exams import task_exam
 from flantune.mixture.portions import training_styles
-from flantune.models.arithmetic import slow_arithmetic
+from flantune.models.arithmetic import dtype_name, slow_arithmetic
 from flantune.models.checks.causality import check_prefix
 from flantune.prompts.styles import Style
 from flantune.training.freezing import meant_by
@@ -41,11 +41,13 @@ def check_before(
         prepared: Its tasks.
         base: The model before tuning.
         measured: The tasks that models are measured on.
-        note: Called with what this tokenizer cannot represent, its chat template's notes, and slow arithmetic.
+        note: Called with what this tokenizer cannot represent, its chat template's notes, and the arithmetic.
 
     Raises:
         flantune.errors.FlantuneError: Anything that would stop the run later.
     """
+    if config.model.dtype == "auto":
+        note(f"the arithmetic is {dtype_name(base.compute_dtype)}")
     if slow := slow_arithmetic(base.compute_dtype, base.device):
         note(slow)
     _check_attention(config, base, note)

@@ -34,6 +34,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(_features().get(unit, False) for unit in _BFLOAT16_UNITS)
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of an arithmetic in settings: "float32" or "bfloat16"."""
+    return str(dtype).removeprefix("torch.")
+
+
 def slow_arithmetic(dtype: torch.dtype, device: torch.device) -> str:
     """What to tell a user whose arithmetic is slower than float32; empty if it is not, or if that is unknown."""
     is_known = device.type == "cuda" or (device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"))
