@@ -240,7 +240,7 @@ WELL_FORMED = [
         "{n} has {an} {c} {t}",
         "{n} goes to the {p}",
         "{n} gave the {t} to {him}",
-        "the {c} {t} of {n} is on the table",
+        "{n}'s {c} {t} is on the table",
     )
 ]
 

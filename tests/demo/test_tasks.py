@@ -235,3 +235,13 @@ def test_run_files_name_a_base_model_wherever_flantune_lies(tmp_path: Path, monk
     write_demo(tmp_path, train_rows=1, dev_rows=1, test_rows=1)
     path = load_run_file(tmp_path / "decoder_only.toml").config.model.path
     assert path == str(tmp_path / 'a "quoted" \\ folder/base/decoder_only')
+
+
+@pytest.mark.parametrize(("name", "field"), [("demo_mood", "event"), ("demo_next_deed", "story")])
+def test_nobody_loses_an_animal_of_another_kind_than_their_pet(name: str, field: str) -> None:
+    lost = re.compile(r"(\w+) lost (?:her|his) (dog)|(\w+)'s (cat) died|(\w+) had to sell (?:her|his) (horse)")
+    found = [match for part in rows(name).values() for row in part if (match := lost.search(str(row[field])))]
+    assert len(found) > 5
+    for match in found:
+        person, animal = (group for group in match.groups() if group)
+        assert world.person(person).pet == animal

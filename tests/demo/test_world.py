@@ -39,6 +39,26 @@ def test_every_fact_has_wrong_answers_to_stand_beside_it() -> None:
     assert min(len(tools_besides(one)) for one in PURPOSES) > 20
 
 
+@pytest.mark.parametrize(
+    ("effect", "wrong"),
+    [
+        ("{s} felt sick", "{s} went out into the winter night without a coat"),
+        ("{s} came late", "{s} lost the key to the car"),
+        ("the shirt was clean again", "{s} took a bath"),
+        ("the roses died", "it did not rain for months"),
+        ("the room became dark", "{s} poured water on the candle"),
+        ("the house became cold", "{s} opened the window"),
+        ("the child cried", "{s} took the ball from the child"),
+        ("{s} could not walk", "{s} ran ten miles"),
+        ("{s} could not write", "{s} touched the hot iron"),
+    ],
+)
+def test_what_could_have_caused_it_is_no_wrong_answer(effect: str, wrong: str) -> None:
+    asked = [one for one in CAUSES if one.effect == effect]
+    assert asked and any(one.cause == wrong for one in CAUSES)
+    assert not any(other.cause == wrong for one in asked for other in unlike(one))
+
+
 def test_facts_are_spread_evenly_over_people() -> None:
     for values, field in ((TOWNS, "town"), (tuple(world.JOBS), "job"), (world.ANIMALS, "pet")):
         counts = [sum(getattr(one, field) == value for one in world.people()) for value in values]

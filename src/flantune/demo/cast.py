@@ -91,6 +91,11 @@ class Cast:
         """A random person of this split."""
         return world.person(self.rng.choice(self.people))
 
+    def person_in(self, event: str) -> world.Person:
+        """A random person of this split to whom an event could happen: if it names their pet, they have one."""
+        owners = [one for one in map(world.person, self.people) if f"{{p}} {one.pet}" in event]
+        return self.rng.choice(owners) if owners else self.person()
+
     def couple(self) -> list[world.Person]:
         """Two random people of this split."""
         return [world.person(name) for name in self.rng.sample(self.people, 2)]

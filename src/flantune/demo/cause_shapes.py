@@ -67,9 +67,15 @@ CAUSE_SHAPES = (
     ("{s} scratched {p} {x} with a thorn", "{p} {x} bled", "arm, leg, finger, nose"),
 )
 UNCLEAR = (
-    frozenset({"became clean", "got wet", "got soaked"}),
-    frozenset({"was cold", "got wet", "became cold"}),
-    frozenset({"felt sick", "was very tired"}),
+    frozenset({"became clean", "was clean again", "got wet", "got soaked"}),
+    frozenset({"was cold", "felt sick", "got wet", "became cold"}),
+    frozenset({"became cold", "fresh air came in"}),
+    frozenset({"felt sick", "was very tired", "could not walk"}),
+    frozenset({"came late", "could not walk", "could not open the car"}),
     frozenset({"everybody laughed", "the child smiled"}),
+    frozenset({"cried", "began to scream"}),
+    frozenset({"died", "dried up"}),
+    frozenset({"became dark", "went out"}),
+    frozenset({"could not write", "burned {p} hand"}),
 )
 """Sets of endings of effects. Two effects with endings from one set could follow from the same cause."""

@@ -110,10 +110,9 @@ def next_deed(cast: Cast) -> Row:
     """What did somebody most likely do after an event?"""
     mood, event = cast.fact([(mood, event) for mood, events in MOODS.items() for event in events])
     other = cast.rng.choice([one for one in MOODS if one != mood])
-    person = cast.person()
-    told = _sentence(life.happened(event, person))
+    person = cast.person_in(event)
     return {
-        "story": f"{person.name} was in the {cast.rng.choice(world.PLACES)}. {told}",
+        "story": _sentence(life.happened(event, person)),
         "question": f"What did {person.name} do then?",
         "fact": event,
         **cast.choice(REMEDIES[mood], [REMEDIES[other]]),

@@ -77,8 +77,8 @@ def verdict(cast: Cast) -> Row:
 
 def mood(cast: Cast) -> Row:
     """How does somebody feel about an event?"""
-    person = cast.person()
     right, event = cast.fact([(mood, event) for mood, events in MOODS.items() for event in events])
+    person = cast.person_in(event)
     wrong = cast.rng.sample([other for other in MOODS if other != right], 2)
     told = f"{capitalized(life.happened(event, person))}."
     return {"event": told, "name": person.name, "fact": event, **cast.choice(right, wrong)}
@@ -227,7 +227,7 @@ def word_order(cast: Cast) -> Row:
             f"{person.name} has {a(f'{color} {thing}')}",
             f"{person.name} goes to the {place}",
             f"{person.name} gave the {thing} to {person.him}",
-            f"the {color} {thing} of {person.name} is on the table",
+            f"{person.name}'s {color} {thing} is on the table",
         )
     )
     answer = cast.turn(("correct", "not correct"))
