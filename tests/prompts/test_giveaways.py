@@ -51,7 +51,7 @@ def said(make_task, examples) -> list[str]:
         (changed(None, str.capitalize), "begins with a lowercase letter"),
         (changed(lambda text: text[:-1] + text[-1].upper()), "has a capital letter"),
         (changed(str.upper, str.capitalize), "is all in capital letters"),
-        (changed(None, str.upper), "has a small letter"),
+        (changed(None, str.upper), "has a lowercase letter"),
         (changed(lambda text: f"*{text}"), "begins with a punctuation mark"),
         (changed(None, lambda text: f"“{text}”"), "begins without a punctuation mark"),
         (changed(lambda text: text + "."), "ends with a punctuation mark"),

@@ -157,7 +157,7 @@ def is_same_number(one: FoundNumber, other: FoundNumber) -> bool:
 
 
 def boxed_text(text: str) -> str | None:
-    r"""What stands in the last ``\boxed{…}`` of a text; to its end where the box is never closed.
+    r"""The contents of the last ``\boxed{…}`` of a text; to its end where the box is never closed.
 
     >>> boxed_text("so $\\boxed{\\frac{1}{2}}$, or a half"), boxed_text("so 1/2")
     ('\\frac{1}{2}', None)

@@ -164,8 +164,8 @@ def _ends_in_mark(option: str) -> bool:
 
 _MARKS: tuple[tuple[Callable[[str], bool], str, str], ...] = (
     (_begins_large, "begins with a capital letter", "begins with a lowercase letter"),
-    (_is_all_small, "is all in small letters", "has a capital letter"),
-    (str.isupper, "is all in capital letters", "has a small letter"),
+    (_is_all_small, "is all lowercase", "has a capital letter"),
+    (str.isupper, "is all in capital letters", "has a lowercase letter"),
     (_begins_in_mark, "begins with a punctuation mark", "begins without a punctuation mark"),
     (_ends_in_mark, "ends with a punctuation mark", "ends without a punctuation mark"),
 )

@@ -127,7 +127,7 @@ def _translation(row: Row, code: str, *, slot: str, language: str) -> Example:
     if not isinstance(pair, dict):
         raise BadRow("missing column", "expected a column translation with a sentence in each language")
     foreign, english = _text(pair, code), _text(pair, "en")
-    # Which language is shown hangs on the text, so that it is half of the rows and the same in every run.
+    # Which language is shown depends on the text, so that it is half of the rows and the same in every run.
     shown, name = ((foreign, language), (english, "English"))[crc32(foreign.encode()) % 2]
     return _written({slot: foreign, "sample": shown, "language": name}, [english])
 

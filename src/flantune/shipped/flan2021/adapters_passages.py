@@ -259,7 +259,7 @@ def _unwrapped(text: str) -> str:
 
 
 def fix_punct(row: Row) -> Example | None:
-    """A sentence without its punctuation, to be given it again."""
+    """A sentence without its punctuation, which is to be restored."""
     sentence = _english_sentence(row)
     if sentence is None:
         return None
@@ -267,13 +267,13 @@ def fix_punct(row: Row) -> Example | None:
 
 
 def true_case(row: Row) -> Example | None:
-    """A sentence in small letters, to be given its capitals again."""
+    """A sentence in lowercase, whose capitals are to be restored."""
     sentence = _english_sentence(row)
     return None if sentence is None else _written({"lowercase": sentence.lower()}, [sentence])
 
 
 def word_segment(row: Row) -> Example | None:
-    """A sentence without its spaces, to be given them again."""
+    """A sentence without its spaces, which are to be restored."""
     sentence = _english_sentence(row)
     return None if sentence is None else _written({"joined": sentence.replace(" ", "")}, [sentence])
 

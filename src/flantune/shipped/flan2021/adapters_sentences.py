@@ -133,7 +133,7 @@ def stsb(row: Row) -> Example | None:
         return None
     if not isinstance(score, int | float) or not 0 <= score <= 5:
         raise BadRow(OUT_OF_RANGE, f"got score {short(score)}; expected a number from 0 to 5")
-    # Not round(), which takes halves to the even neighbor: 0.5 would count as no likeness at all.
+    # Not round(), which takes halves to the even neighbor: 0.5 would count as no similarity at all.
     return _choice(fields, _SCORES, int(score + 0.5))
 
 
