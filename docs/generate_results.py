@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flantune.report.numbers import interval, plural, points, signed, span
+from flantune.report.numbers import interval, p_value, plural, points, signed, span
 from flantune.report.sentences import typeset
 from flantune.studies.outcome import ArmOutcome, SeedDifference, StudyOutcome
 
@@ -128,7 +128,7 @@ def _changed(difference: SeedDifference) -> list[str]:
 
 
 def _rate(difference: SeedDifference) -> str:
-    return f"{difference.p if difference.q is None else difference.q:.3f}"
+    return p_value(difference.p if difference.q is None else difference.q)
 
 
 _PARTS = {"study": study_lines, "clusters": cluster_lines, "tasks": task_lines}

@@ -158,6 +158,19 @@ def test_a_label_is_the_baseline_of_every_series(folders) -> None:
     assert [arm.difference is None for arm in outcome.arms] == [True, False, True]
 
 
+def test_the_sentence_names_each_arm_that_others_are_paired_with(folders) -> None:
+    arms = tuple(replace(ARMS[at], name=name, x=None, series=series, label=label) for at, name, series, label in (
+        (0, "one", "a", "first"), (2, "three", "a", "then"), (1, "two", "b", "first"),
+        (2, "three again", "b", "then")))  # fmt: skip
+    study = replace(STUDY, arms=arms, baseline="first", figure="bars")
+    runs = {"one": "one", "two": "two", "three": "three", "three again": "three"}
+    shared = {(name, seed): folders[source, seed] for name, source in runs.items() for seed in (0, 1, 2)}
+    text = outcome_of(shared, study).verdict.text
+    assert text.count("Against “") == 2 and "“first”" not in text
+    assert "Against “one”, over 3 seeds, “three” changed the score by +" in text
+    assert "Against “two”, over 3 seeds, “three again” changed the score by +" in text
+
+
 def test_an_arm_that_reads_the_base_model(folders) -> None:
     arms = (ARMS[0], replace(ARMS[1], reads="base"))
     outcome = outcome_of(folders, replace(STUDY, arms=arms, figure="bars"), seeds=(0,))

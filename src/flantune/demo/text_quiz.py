@@ -1,7 +1,8 @@
 """Plain text in which people ask each other questions about the world, in many wordings, with the answers.
 
-Tuning cannot elicit a fact in a form in which the model has never seen it. No text offers options to choose from: that
-is left to tuning. No text uses the words of a task's template.
+Tuning cannot elicit a fact in a form in which the model has never seen it. No text lists options as the tasks do, one
+per line: that is left to tuning. Some questions about reviews and claims name both answers. No text uses the words of a
+task's template.
 """
 
 from __future__ import annotations

@@ -56,22 +56,34 @@ def _trend(outcome: StudyOutcome, trend: Trend) -> tuple[str, Direction]:
 
 
 def _arms(outcome: StudyOutcome, paired: Sequence[ArmOutcome]) -> tuple[str, Direction]:
-    better, worse = _counts(paired)
-    far = max(paired, key=lambda arm: abs(arm.difference.value) if arm.difference else 0.0)
+    """A sentence for each arm that others are paired with, or one if each is paired with its own base model."""
+    groups: dict[str, list[ArmOutcome]] = {}
+    for arm in paired:
+        groups.setdefault(arm.paired_with if outcome.baseline else "", []).append(arm)
+    text = " ".join(_group(outcome, against, arms) for against, arms in groups.items())
+    return text, _direction(*_counts(paired))
+
+
+def _group(outcome: StudyOutcome, against: str, arms: Sequence[ArmOutcome]) -> str:
+    better, worse = _counts(arms)
+    far = max(arms, key=lambda arm: abs(arm.difference.value) if arm.difference else 0.0)
     if far.difference is None:
         raise ValueError("an arm that is paired with nothing")
-    direction: Direction = "better" if better and not worse else "worse" if worse and not better else "undecided"
-    undecided = len(paired) - better - worse
-    what = f"“{outcome.baseline}”" if outcome.baseline else "its own base model"
-    if len(paired) == 1:
-        told = f"{_points(far.difference)} points ({_interval(outcome, far.difference)}): {direction}"
-        return f"Against {what}, over {_seeds(outcome)}, “{far.name}” changed the score by {told}.", direction
-    text = (
-        f"Against {what}, over {_seeds(outcome)}, {better} of {counted(len(paired), 'arm')}"
+    what = f"“{against}”" if against else "its own base model"
+    points = f"{_points(far.difference)} points ({_interval(outcome, far.difference)})"
+    if len(arms) == 1:
+        direction = _direction(better, worse)
+        return f"Against {what}, over {_seeds(outcome)}, “{far.name}” changed the score by {points}: {direction}."
+    undecided = len(arms) - better - worse
+    return (
+        f"Against {what}, over {_seeds(outcome)}, {better} of {counted(len(arms), 'arm')}"
         f" {'is' if better == 1 else 'are'} better, {worse} worse and {undecided} undecided; furthest from it is"
-        f" “{far.name}”, by {_points(far.difference)} points ({_interval(outcome, far.difference)})."
+        f" “{far.name}”, by {points}."
     )
-    return text, direction
+
+
+def _direction(better: int, worse: int) -> Direction:
+    return "better" if better and not worse else "worse" if worse and not better else "undecided"
 
 
 def _counts(paired: Sequence[ArmOutcome]) -> tuple[int, int]:
