@@ -67,8 +67,7 @@ def scores_of(results: Results, fold: str) -> dict[str, float]:
     Each later model's difference is there, too. All are in points. The first number of shots has no label; others have.
     """
     found: dict[str, float] = {}
-    asked = [*results.clusters, *results.tasks]
-    first = asked[0].shots if asked else 0
+    first = next((one.shots for each in (results.clusters, results.tasks) for one in each), 0)
 
     def add(name: str, scores: Mapping[str, float], differences: Mapping[str, Difference], shots: int = first) -> None:
         label = name if shots == first else f"{name}, {shots} shots"
