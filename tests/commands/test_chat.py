@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 from tests.training.small import make_lm
 
+from flantune.cli import chat as chat_command
 from flantune.cli.main import cli
 from flantune.commands import chat as chat_module
 from flantune.commands.chat import Talk, Talking
-from flantune.errors import EvaluationError
+from flantune.errors import EvaluationError, SourceError
 from flantune.models.load import save_model
 from flantune.models.writing.decoding import Decoding
 from flantune.models.writing.generate import write
@@ -106,6 +108,26 @@ def test_the_writer_finds_the_same_tokens_heard_or_not(lm):
     heard: list[str] = []
     plain, told = (next(write(lm, inputs, Decoding(max_new_tokens=10), heard=one)) for one in (None, heard.append))
     assert plain == told and "".join(heard) == told.text
+
+
+def test_input_that_is_not_utf_8_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_model(make_lm("llama"), tmp_path / "model", card="")
+    result = CliRunner().invoke(cli, ["chat", str(folder), "--device", "cpu"], input=b"caf\xe9\n")
+    assert isinstance(result.exception, SourceError) and "standard input: is not text in UTF-8" in str(result.exception)
+    monkeypatch.setattr("sys.stdin", io.StringIO("caf\udce9\n"))  # how Python reads it in the locale C
+    with pytest.raises(SourceError, match="is not text in UTF-8"):
+        chat_command._next_line(is_terminal=False)
+
+
+def test_ctrl_c_at_the_prompt_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    monkeypatch.setattr(chat_command, "_converse", lambda *_, **__: chat_command._next_line(is_terminal=True))
+    folder = save_model(make_lm("llama"), tmp_path / "model", card="")
+    result = CliRunner().invoke(cli, ["chat", str(folder), "--device", "cpu"])
+    assert result.exit_code == 130 and result.stderr.endswith("interrupted\n") and "repeat" not in result.stderr
 
 
 def test_the_command_answers_each_line_of_its_input(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from flantune.commands.estimate import estimate_run
 from flantune.errors import ConfigError
 from flantune.settings.run_file import load_run_file
 from flantune.studies.estimate import RunCost
+from flantune.system.progress import Silent
 
 
 def estimate(world: Path, *overrides: str, device: str = "") -> RunCost:
@@ -52,6 +53,28 @@ def test_this_machine_is_tried_with_the_runs_own_work(world: Path) -> None:
     assert found.memory is not None and found.memory.activations > 0
     for load, speed in ((found.training, found.speed.training), (found.base, found.speed.reading)):
         assert load.seconds == pytest.approx(load.tokens / speed)
+
+
+class Steps(Silent):
+    """Remembers what was reported."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.texts: list[str] = []
+
+    def step(self, done: float, total: float, text: str) -> None:
+        self.shares.append(done / total)
+        self.texts.append(text)
+
+
+def test_each_part_that_is_tried_is_reported(world: Path) -> None:
+    told = Steps()
+    deep = "model.scratch={architecture='llama', vocabulary_size=400, hidden_size=32, layers=24, heads=2}"
+    file = load_run_file(world / "run.toml", overrides=[deep])
+    estimate_run(file, cache=world / "cache", device="here", reporter=told)
+    assert told.shares == [number / 10 for number in range(11)]
+    assert told.texts[:2] == ["4 layers of 24: make it", "4 layers of 24: find what training keeps in memory"]
+    assert told.texts[7] == "1 layer of 24: train" and told.texts[-1] == "all parts tried"
 
 
 def test_of_a_deep_model_a_few_layers_stand_in(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.training.small import make_lm
 
 from flantune.cli.main import cli
 from flantune.commands.export_model import export_model
-from flantune.errors import ModelError
+from flantune.errors import FlantuneError, ModelError
 from flantune.models.adapters import attach_adapter
 from flantune.models.load import load_model, save_model
 from flantune.settings.config import ModelSettings
@@ -81,6 +82,16 @@ def test_nothing_is_written_over(folders, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ModelError, match="already exists"):
         export_model(folders[0], tmp_path)
+
+
+def test_without_its_record_there_is_no_folder_either(folders, tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(FlantuneError, match="No space left"):
+        export_model(folders[1], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_prints_the_folder(folders, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from flantune.cli.main import cli
 from flantune.commands.push import parcel, with_front_matter
 from flantune.errors import ConfigError, ModelError
+from flantune.models.stored.places import read_adapter_config
 
 CARD = '---\nlibrary_name: transformers\nbase_model: "/models/big_one"\n# license: yours to state\n---\n\n# Big\n\n'
 CARD += "Made of /models/big\\_one, in /models/big_one.\n"
@@ -63,6 +64,18 @@ def test_an_adapter_of_a_folder_is_told_and_can_be_named(model: Path) -> None:
     found = parcel(model, "me/model", license_id="mit", base_model="org/big")
     (config,) = [file.text for file in found.files if file.name == "adapter_config.json"]
     assert json.loads(str(config)) == {"base_model_name_or_path": "org/big", "r": 8} and found.notes == ()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"text"'])
+@pytest.mark.parametrize("base_model", ["", "org/big"])
+def test_a_broken_adapter_is_one_sentence(model: Path, text: str, base_model: str) -> None:
+    (model / "adapter_config.json").write_text(text)
+    with pytest.raises(ModelError) as told:
+        parcel(model, "me/model", base_model=base_model)
+    assert told.value.where.endswith("adapter_config.json") and told.value.hint
+    with pytest.raises(ModelError) as told:
+        read_adapter_config(model)
+    assert told.value.where.endswith("adapter_config.json")
 
 
 def test_folders_of_the_machine_are_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,8 @@ from click.testing import CliRunner
 
 from flantune.cli.main import cli
 from flantune.commands.seen import look_up
-from flantune.contamination.training_record import (
-    TrainedTask,
-    TrainingRecord,
-    make_index,
-    read_record,
-    write_record,
-)
+from flantune.contamination.record_files import read_record, write_record
+from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index
 from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, SourceError
 
@@ -78,6 +73,76 @@ def test_questions_that_were_logged_are_looked_up(model, tmp_path):
     (found,) = (one for one in look_up(model, [path]).benchmarks if one.benchmark == "sst2")
     assert (found.standing, found.rows_seen, found.rows) == ("rows", 1, 2)
     assert found.reasons[0].startswith("1 of 2 questions occur in its training rows")
+
+
+def logged(folder: Path, name: str, *texts: str) -> None:
+    lines = (json.dumps({"doc": {"sentence": text}}) + "\n" for text in texts)
+    (folder / f"samples_{name}.jsonl").write_text("".join(lines))
+
+
+def test_questions_are_those_of_this_task_and_this_run(model, tmp_path):
+    path = harness(tmp_path).rename(tmp_path / "results_2026-11-30T10-00-00.123456.json")
+    logged(tmp_path, "sst2_2026-11-30T10-00-00.123456", "A sentence.", "Another one.")
+    logged(tmp_path, "sst2_2026-11-30T12-00-00.123456", STORY)
+    logged(tmp_path, "sst2_cot_2026-11-30T10-00-00.123456", STORY, STORY, STORY)
+
+    def questions(path: Path) -> tuple[int, int]:
+        (found,) = (one for one in look_up(model, [path]).benchmarks if one.benchmark == "sst2")
+        return found.rows_seen, found.rows
+
+    assert questions(path) == (0, 2)
+    renamed = path.rename(tmp_path / "renamed.json")
+    assert questions(renamed) == (1, 1)  # the newest run's
+    for file in tmp_path.glob("samples_sst2_2026*"):
+        file.unlink()
+    assert questions(renamed) == (0, 0)
+
+
+def test_a_score_that_is_no_number_is_null_in_json(model, tmp_path):
+    path = harness(tmp_path)
+    path.write_text(path.read_text().replace("0.5", "NaN"))
+    done = CliRunner().invoke(cli, ["seen", str(model), str(path), "--json"])
+    assert "NaN" not in done.stdout and json.loads(done.stdout)["benchmarks"][0]["score"] is None
+
+
+def test_results_come_from_several_files_and_folders_each_once(model, tmp_path):
+    (tmp_path / "below").mkdir()
+    path = harness(tmp_path / "below")
+    log = {"eval": {"task": "arc", "dataset": {"location": "allenai/ai2_arc"}}}
+    inspected = tmp_path / "below" / "2026-11-30T10-00-00+00-00_arc_xyz.json"
+    inspected.write_text(json.dumps(log))
+    (tmp_path / "below" / "config.json").write_text("{}")
+    assert set(standings(model, tmp_path)) == set(standings(model, path, inspected)) > {"arc", "rte"}
+    assert len(look_up(model, [tmp_path, path]).benchmarks) == len(look_up(model, [path, inspected]).benchmarks)
+    done = CliRunner().invoke(cli, ["seen", str(model), str(tmp_path), str(path)])
+    assert done.exit_code == 1 and "arc" in done.output
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="no results file below this folder"):
+        look_up(model, [tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"results": {"x|hellaswag|10": {"acc": 0.4}, "all": {"acc": 0.4}}, "config_tasks": {"x|rte": {"name": "rte"}}},
+        {"results": {"all": {"acc": 0.4}}, "config_tasks": {}},
+        {"results": {"mmlu": {"acc": 0.4}}, "configs": {"mmlu_astronomy": {}}},
+        {"eval": {}},
+    ],
+)
+def test_a_file_in_which_no_benchmark_is_found_is_refused(model, tmp_path, tree):
+    path = tmp_path / "results_1.json"
+    path.write_text(json.dumps(tree))
+    with pytest.raises(SourceError, match="no benchmark found") as error:
+        look_up(model, [path])
+    assert "config_tasks" in error.value.hint
+
+
+def test_of_lighteval_a_task_without_a_configuration_is_known_by_its_name(model, tmp_path):
+    path = tmp_path / "results_1.json"
+    results = {"x|hellaswag|10": {"acc": 0.4}, "x|rte|0": {"acc": 0.5}, "x|mmlu:_average|5": {"acc": 0.1}}
+    path.write_text(json.dumps({"results": results, "config_tasks": {"x|hellaswag": {"name": "hellaswag"}}}))
+    assert standings(model, path) == {"hellaswag": "cluster", "rte": "taught"}
 
 
 def test_of_lighteval_with_and_without_the_number_of_exemplars_in_names(model, tmp_path):

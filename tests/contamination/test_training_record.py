@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 
 from flantune.contamination.compared_rows import make_corpus
+from flantune.contamination.record_files import copy_record, read_index, read_record, write_record
 from flantune.contamination.training_record import (
     FILE,
     Measured,
     check_seen,
     make_index,
     make_training_index,
-    read_index,
-    read_record,
     record_of,
-    write_record,
 )
 from flantune.errors import SourceError
+from flantune.evaluation.seen import candidates
 from flantune.mixture.taxonomy import load_taxonomy
 from flantune.tasks.example_store import PreparedTask
 from flantune.tasks.sources.hub import HubSource
@@ -145,6 +144,38 @@ def test_a_model_tuned_on_from_a_tuned_one_has_seen_both(tmp_path):
     record, index = read_record(tmp_path / "two"), read_index(tmp_path / "two")
     assert [task.name for task in record.tasks] == ["imdb", "rte"]
     assert index.is_seen([(STORY.format("rte2", 2),), (STORY.format("imdb2", 2),)]).all()
+
+
+def test_tasks_of_one_name_are_kept_both_unless_they_are_the_same_task(tmp_path):
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    write_record(tmp_path / "one", *taught(prepared("reviews", cluster="sentiment", family="films")))
+    other = prepared("reviews", cluster="summarization", family="phones")
+    write_record(tmp_path / "two", *taught(other, base=str(tmp_path / "one")))
+    found = read_record(tmp_path / "two")
+    assert [(task.name, task.clusters) for task in found.tasks] == [
+        ("reviews", ("summarization",)),
+        ("reviews", ("sentiment",)),
+    ]
+    assert "sentiment" in check_seen(found, read_index(tmp_path / "two"), Measured(clusters=("sentiment",)), TAXONOMY).reasons[0]  # fmt: skip  # noqa: E501
+    write_record(tmp_path / "three", *taught(other, base=str(tmp_path / "two")))
+    assert read_record(tmp_path / "three").tasks == found.tasks
+
+
+def test_what_a_gguf_file_was_trained_on_is_beside_it_and_goes_on(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    write_record(tmp_path / "one", *taught(prepared()))
+    file = tmp_path / "one.gguf"
+    assert copy_record(tmp_path / "two", file) == () and read_record(file) is None
+    copied = copy_record(tmp_path / "one", file)
+    assert [path.name for path in copied] == ["one.gguf.flantune.json", "one.gguf.training_rows.npz"]
+    file.touch()
+    assert read_record(file) == read_record(tmp_path / "one")
+    (candidate,) = candidates([str(file)])
+    assert candidate.name == "one.gguf" and candidate.index.is_seen([(STORY.format("rte2", 2),)]).all()
+    write_record(tmp_path / "two", *taught(prepared("imdb", cluster="sentiment"), base=str(file)))
+    assert [task.name for task in read_record(tmp_path / "two").tasks] == ["imdb", "rte"]
 
 
 def test_a_model_of_others_has_no_record(tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from flantune.commands.plan import prepare_tasks, split_fold
 from flantune.commands.rescore import rescore_run
-from flantune.contamination.training_record import read_index, read_record
+from flantune.contamination.record_files import read_index, read_record
 from flantune.errors import FlantuneError
 from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.samples import read_origin, read_samples

@@ -10,7 +10,7 @@ import pytest
 
 from flantune.commands.evaluate import EvaluationRequest, evaluate
 from flantune.commands.run import run
-from flantune.contamination.training_record import read_index, read_record
+from flantune.contamination.record_files import read_index, read_record
 from flantune.errors import LeakError
 from flantune.settings.config import DataSettings
 from flantune.settings.run_file import load_run_file

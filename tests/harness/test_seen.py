@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from flantune.contamination.training_record import make_training_index, record_of, write_record
+from flantune.contamination.record_files import write_record
+from flantune.contamination.training_record import make_training_index, record_of
 from flantune.errors import LeakError
 from flantune.evaluation.seen import candidates, check_candidates
 from flantune.harness.read import harness_exams

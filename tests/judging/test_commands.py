@@ -19,6 +19,7 @@ from flantune.judging.ratings import read_ratings
 from flantune.models.load import save_model
 from flantune.models.scratch import build_model, train_tokenizer
 from flantune.settings.config import ScratchSettings
+from flantune.system.locking import BusyFolderError, locked
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,17 @@ def test_other_settings_do_not_mix_in(models, prompts, tmp_path):
     invoke("answer", prompts, models / "llama", "--out", out, "--max-new-tokens", 4)
     result = CliRunner().invoke(cli, ["answer", str(prompts), str(models / "llama"), "--out", str(out)])
     assert "other settings" in str(result.exception)
+
+
+def test_only_one_command_at_a_time_writes_a_file(models, prompts, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    command = ["answer", str(prompts), str(models / "llama"), "--max-new-tokens", "2", "--out"]
+    with locked(tmp_path, name=".answers.jsonl.lock"):
+        result = CliRunner().invoke(cli, [*command, str(out)])
+        assert isinstance(result.exception, BusyFolderError) and result.exception.where == str(out)
+        invoke(*command, tmp_path / "others.jsonl")  # another file in the folder is free
+    invoke(*command, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "others.jsonl", "prompts.txt"]
 
 
 def test_two_models_of_one_name_are_refused(models, prompts, tmp_path):

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flantune.contamination.training_record import (
-    Measured,
-    check_seen,
-    make_training_index,
-    read_record,
-    record_of,
-    write_record,
-)
+from flantune.contamination.record_files import read_record, write_record
+from flantune.contamination.training_record import Measured, check_seen, make_training_index, record_of
 from flantune.errors import LeakError
 from flantune.mixture.holdout import check_unseen, hold_out
 from flantune.mixture.leaks import kin_groups

@@ -11,6 +11,7 @@ from tests.models.gguf_files import Kind, make_gguf
 from transformers import AutoConfig
 
 from flantune.cli import export
+from flantune.commands.export_model import export_gguf
 from flantune.errors import ModelError
 from flantune.mixture.tree import MixtureTree
 from flantune.models.load import detect_family, load_config, load_model, save_model
@@ -95,6 +96,11 @@ def test_another_model_is_not_written_into_the_file(tmp_path):
     with pytest.raises(ModelError, match=r"attn_q\.bias is not there"):
         write_gguf(load(path), tmp_path / "out.gguf", like=other)
     assert not (tmp_path / "out.gguf").exists()
+    folder = save_model(load(path), tmp_path / "model", card="")
+    (folder / "flantune.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"attn_q\.bias is not there"):
+        export_gguf(folder, tmp_path / "out.gguf", like=other)
+    assert not [*tmp_path.glob("out.gguf*")]
 
 
 def test_what_a_file_says_of_itself_stands_in_the_card(tmp_path):
@@ -131,9 +137,20 @@ def test_the_command_writes_a_file_and_no_bars(tmp_path):
     path = tmp_path / "tiny.gguf"
     make_file(path)
     save_model(load(path), tmp_path / "model", card="")
+    (tmp_path / "model" / "flantune.json").write_text("{}")
     out = tmp_path / "tuned.gguf"
     asked = ["gguf", str(tmp_path / "model"), "--like", str(path), "--out", str(out), "--type", "q8_0"]
     done = CliRunner().invoke(export.command, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert dict(gguf_origin(out).weights) == {"Q8_0": 15, "F32": 5}
     assert "it/s" not in done.output
+    assert (tmp_path / "tuned.gguf.flantune.json").read_text() == "{}"  # what it was trained on goes with it
+    before = {one: one.read_bytes() for one in (path, out)}
+    for other in (path, out):  # nothing is overwritten, not even what it is made like
+        again = CliRunner().invoke(export.command, [*asked[:5], str(other)])
+        assert isinstance(again.exception, ModelError) and "nothing is overwritten" in str(again.exception)
+        with pytest.raises(ModelError, match="nothing is overwritten"):
+            write_gguf(load(path), other, like=path)
+    assert before == {one: one.read_bytes() for one in (path, out)}
+    wrong = CliRunner().invoke(export.command, [*asked[:5], str(tmp_path / "tuned.bin")])
+    assert isinstance(wrong.exception, ModelError) and "ends in .gguf" in wrong.exception.hint

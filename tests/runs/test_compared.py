@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tests.runs.made_runs import PLAIN, make_run
 
 from flantune.cli.main import cli
-from flantune.commands.compare import judge
+from flantune.commands.compare import judge, verdict_line
 from flantune.errors import EvaluationError
 from flantune.evaluation.results import Results
 from flantune.evaluation.samples import read_samples, samples_path, write_samples
@@ -156,6 +156,28 @@ def test_what_cannot_be_compared_is_said(old, tmp_path):
     assert "no such folder" in str(run(old, tmp_path / "nowhere")[0].exception)
     assert "compared with itself" in str(run(old, old)[0].exception)
     assert 'no model "best"' in str(run(old, f"{old}:best")[0].exception)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "said"),
+    [
+        (-0.07, -7, "passed: {}: the difference is −7.0 points, not below -7"),  # times 100: -7.000000000000001
+        (-0.07001, -7, "failed: {}: the difference is −7.001 points, below -7"),
+        (-0.0704, -7, "failed: {}: the difference is −7.04 points, below -7"),
+        (-0.0712, -7, "failed: {}: the difference is −7.1 points, below -7"),
+        (-0.0696, -6.98, "passed: {}: the difference is −6.96 points, not below -6.98"),
+        (0.29, 29, "passed: {}: the difference is +29.0 points, not below +29"),
+    ],
+)
+def test_exactly_the_limit_passes_and_the_line_agrees_with_its_verdict(value, limit, said):
+    from tests.report.conftest import make_evaluation
+
+    results = value_of(make_evaluation({"a": 0.0, "b": 0.1}), Results, where="made")
+    benchmark = results.benchmarks[0]
+    difference = benchmark.differences["b"].model_copy(update={"value": value})
+    one = benchmark.model_copy(update={"differences": {"b": difference}})
+    (judged,) = judge(results.model_copy(update={"verdicts": {}, "benchmarks": (one,)}), limit=limit)
+    assert verdict_line(judged, limit=limit, by="difference") == said.format(benchmark.name)
 
 
 def test_a_limit_without_a_difference_does_not_pass():

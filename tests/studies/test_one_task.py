@@ -11,7 +11,7 @@ from tests.studies.pretrained_world import write_pretrained_world
 
 from flantune.commands.run import run
 from flantune.commands.study import expand_study, run_study
-from flantune.contamination.training_record import read_record
+from flantune.contamination.record_files import read_record
 from flantune.errors import ConfigError
 from flantune.mixture.holdout import folds_of, hold_out_fold
 from flantune.mixture.taxonomy import load_taxonomy

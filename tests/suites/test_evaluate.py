@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from flantune.cli.main import cli
 from flantune.commands.evaluate import EvaluationRequest, evaluate
-from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
+from flantune.contamination.record_files import write_record
+from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index
 from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import ConfigError, FlantuneError, LeakError
 from flantune.evaluation.asking import answers as writing

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flantune.commands.evaluate import EvaluationRequest, evaluate
-from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index, write_record
+from flantune.contamination.record_files import write_record
+from flantune.contamination.training_record import TrainedTask, TrainingRecord, make_index
 from flantune.contamination.training_record import _one_corpus as one_corpus
 from flantune.errors import LeakError, SourceError
 from flantune.evaluation.exams import Exam, MissingExam

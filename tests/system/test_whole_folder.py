@@ -29,3 +29,23 @@ def test_a_folder_is_the_old_one_until_the_new_one_is_whole(tmp_path):
     assert (folder / "deeper/file.txt").read_text() == "two"
     write(folder, "three")
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_the_current_folder_is_filled_if_it_is_empty(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with whole_folder(Path()) as draft:
+        (draft / "file").write_text("text")
+    assert Path("file").read_text() == "text"  # the shell that stands there sees it, too
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_folder_named_by_the_way_back_is_replaced(tmp_path, monkeypatch):
+    (tmp_path / "model/below").mkdir(parents=True)
+    (tmp_path / "model/old").touch()
+    monkeypatch.chdir(tmp_path)
+    with whole_folder(Path("model/below/..")) as draft:
+        (draft / "file").touch()
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

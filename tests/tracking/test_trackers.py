@@ -146,8 +146,27 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_goes_on(tmp_path, heard):
     Heard.breaks_at = 2
     notes: list[str] = []
     tell(tmp_path, "wandb", after=0, steps=STEPS, notes=notes)
-    assert [entry for entry in heard if isinstance(entry, int)] == [1]
+    assert [entry for entry in heard if isinstance(entry, int)] == [1] and heard.count("close") == 1
     assert notes == [f"wandb receives nothing more: no answer; {tmp_path / 'metrics.jsonl'} has everything"]
+
+
+def test_one_that_fails_to_close_is_closed_once(tmp_path, heard, monkeypatch):
+    def close(self):
+        heard.append("close")
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(Heard, "close", close)
+    notes: list[str] = []
+    tell(tmp_path, "wandb", after=0, steps=[1], notes=notes)
+    assert heard.count("close") == 1 and len(notes) == 1
+
+
+def test_a_start_that_is_killed_before_its_first_line_is_continued(tmp_path, heard):
+    common = {"note": print, "project": "p", "run": "a run", "fold": "sentiment", "settings": {}}
+    follow(("wandb",), metrics=tmp_path / "metrics.jsonl", **common)  # and nothing is ever told
+    tell(tmp_path, "wandb", after=0, steps=STEPS)
+    assert heard[:2] == [("open", "a run: sentiment", ""), ("open", "a run: sentiment", "key")]
+    assert [entry for entry in heard if isinstance(entry, int)] == STEPS
 
 
 def test_one_that_cannot_be_opened_is_left_out_too(tmp_path, monkeypatch):

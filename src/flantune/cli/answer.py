@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 from flantune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,11 +58,9 @@ def command(
 ) -> None:
     """Store what each MODEL answers to PROMPTS (a text file with one per line, or .jsonl).
 
-    A MODEL is a folder or hub id, or NAME=PATH. Repeat the command to resume where it stopped, or with another model to
-    add its answers. Then rate them blind: `flantune judge FILE`.
+    A MODEL is a folder, a GGUF file or a hub id, or NAME=PATH. Repeat the command to resume where it stopped, or with
+    another model to add its answers. Then rate them blind: `flantune judge FILE`.
     """
-    import json
-
     from flantune.cli.console import starting
 
     console = starting()
@@ -86,7 +84,7 @@ def command(
         prompts, named, out=out, answering=answering, batch_tokens=batch_tokens, backend=backend, reporter=console
     )
     if as_json:
-        click.echo(json.dumps({"path": str(out), "answers": answered}, ensure_ascii=False))
+        echo_json({"path": str(out), "answers": answered})
         return
     click.echo(str(out))
     tell_next("flantune", "judge", out)

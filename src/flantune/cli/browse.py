@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 
 @click.command(
@@ -32,7 +33,6 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path, as_json: b
     """
     if run_file is not None and names:
         raise click.UsageError("give a run file or --collection, not both")
-    import json
 
     from flantune.cli.console import starting
 
@@ -53,7 +53,7 @@ def command(run_file: Path | None, names: tuple[str, ...], out: Path, as_json: b
     tasks = load_tasks(data, root=root)
     page = write_collection_page(tasks, shipped_rows(tasks), out, title=title, taxonomy=taxonomy)
     if as_json:
-        click.echo(json.dumps({"page": str(page), "tasks": len(tasks)}, ensure_ascii=False))
+        echo_json({"page": str(page), "tasks": len(tasks)})
         return
     click.echo(str(page))
     click.echo("next: open the page in a browser", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import click
 
 from flantune.cli import options
 from flantune.cli.terminal import echo, paint
+from flantune.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from flantune.commands.chat import Talk
@@ -65,22 +68,31 @@ def command(model: str, device: str, dtype: str, chat_template: Path | None, **c
     from flantune.models.load import load_model
     from flantune.settings.config import ModelSettings
 
-    console.stage(f"load the model {model}")
-    lm = load_model(ModelSettings.model_validate({"path": model, "device": device, "dtype": dtype}))
-    if slow := slow_arithmetic(lm.compute_dtype, lm.device):
-        console.note(slow)
-    talk = Talk(lm, Talking(chat_template=chat_template, **chosen))
-    for note in talk.notes:
-        console.note(note)
-    console.stage(f"ready; the model is asked {_FORMS[talk.form]} (--as)")
-    console.rest()
-    _converse(talk, is_terminal=sys.stdin.isatty())
+    with _ending_at_once():
+        console.stage(f"load the model {model}")
+        lm = load_model(ModelSettings.model_validate({"path": model, "device": device, "dtype": dtype}))
+        if slow := slow_arithmetic(lm.compute_dtype, lm.device):
+            console.note(slow)
+        talk = Talk(lm, Talking(chat_template=chat_template, **chosen))
+        for note in talk.notes:
+            console.note(note)
+        console.stage(f"ready; the model is asked {_FORMS[talk.form]} (--as)")
+        console.rest()
+        _converse(talk, is_terminal=sys.stdin.isatty())
+
+
+@contextlib.contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Ctrl-C outside a reply ends the program; unlike in other commands, there is nothing to resume."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        raise click.exceptions.Exit(130) from None
 
 
 def _converse(talk: Talk, *, is_terminal: bool) -> None:
     if is_terminal:
-        import contextlib
-
         with contextlib.suppress(ImportError):  # line editing and history, if Python has it
             import readline  # noqa: F401
     while (line := _next_line(is_terminal=is_terminal)) is not None:
@@ -96,14 +108,21 @@ def _converse(talk: Talk, *, is_terminal: bool) -> None:
 
 
 def _next_line(*, is_terminal: bool) -> str | None:
-    """The next line of the input; None at its end."""
-    if not is_terminal:
-        return sys.stdin.readline() or None
+    """The next line of the input; None at its end.
+
+    Raises:
+        SourceError: It is not UTF-8.
+    """
     try:
-        return input("\n> ")
+        line = input("\n> ") if is_terminal else sys.stdin.readline()
+        line.encode()  # in some locales, Python reads other bytes as halves of characters
     except EOFError:
         click.echo(err=True)
         return None
+    except UnicodeError as error:
+        where = "standard input"
+        raise SourceError("is not text in UTF-8", where=where, hint="convert it to UTF-8, say with iconv") from error
+    return line if line or is_terminal else None
 
 
 def _print(piece: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli.options import default_folder, prepared_data
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 
 if TYPE_CHECKING:
     from flantune.settings.run_file import RunFile
@@ -18,8 +18,6 @@ def tell_check(
     file: RunFile, path: Path, *, folder: Path | None, fold: int, contamination: bool, device: str, as_json: bool
 ) -> None:
     """Checks a run file, prints the findings, and ends the command: exit code 1 if a run would stop."""
-    import json
-
     from flantune.cli.console import starting
 
     console = starting()
@@ -36,7 +34,7 @@ def tell_check(
         reporter=console,
     )
     if as_json:
-        click.echo(json.dumps(check.to_json(), ensure_ascii=False, indent=1))
+        echo_json(check.to_json(), indent=1)
     else:
         click.echo("\n".join(check_lines(check)))
         if not check.errors:

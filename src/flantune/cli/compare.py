@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import echo, paint, show
+from flantune.cli.terminal import echo, echo_json, paint, show
 
 if TYPE_CHECKING:
     from flantune.commands.compare import Judge
@@ -40,8 +40,6 @@ def command(first: str, second: str, limit: float | None, by: Judge, as_json: bo
     evaluate` with two of its models. No model is loaded: stored samples are paired row by row. By the lower end SECOND
     passes only if so large a loss is ruled out; by the upper end it fails only if such a loss is certain.
     """
-    import json
-
     from flantune.cli.console import starting
 
     starting("read the samples of both")
@@ -52,7 +50,7 @@ def command(first: str, second: str, limit: float | None, by: Judge, as_json: bo
     found = compare(named(first), named(second))
     judged = judge(found.results, limit=limit, by=by)
     if as_json:
-        click.echo(json.dumps(comparison_json(found, judged, limit=limit, by=by), ensure_ascii=False))
+        echo_json(comparison_json(found, judged, limit=limit, by=by))
     else:
         show(*comparison_tables(found.results))
         if found.results.verdict:

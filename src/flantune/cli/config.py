@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 
 @click.group("config")
@@ -34,7 +35,7 @@ def show(run_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> No
     values = dict(flatten(loaded.config))
     if as_json:
         rows = {key: {"value": v, "origin": loaded.origins[key], "help": explain(key)} for key, v in values.items()}
-        click.echo(json.dumps(rows, indent=1, default=str, ensure_ascii=False))
+        echo_json(rows, indent=1, default=str)
         return
     for key, value in values.items():
         shown = json.dumps(value, default=str, ensure_ascii=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import show
+from flantune.cli.terminal import echo_json, show
 
 
 @click.command("contamination", epilog="Example: flantune contamination run.toml --clean clean.json")
@@ -62,8 +62,6 @@ def command(
     For each fold, compares every test row of an unseen task, and every question of a --suite, with the rows trained on.
     Exit code 1: overlap was found.
     """
-    import json
-
     from flantune.cli.console import starting
 
     console = starting()
@@ -92,7 +90,7 @@ def command(
     if clean is not None:
         written.append(f"filter:  {write_clean(clean, report)}")
     if as_json:
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        echo_json(report.to_json())
     else:
         from flantune.contamination.table import contamination_table, summary_line
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 
 _FAMILIES = {"decoder-only": "decoder_only.toml", "encoder-decoder": "encoder_decoder.toml"}
 
@@ -33,7 +33,6 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return
-    import json
 
     from flantune.cli.console import starting
     from flantune.cli.finish import tell
@@ -55,7 +54,7 @@ def command(
     if as_json:
         from flantune.settings.json_file import plain
 
-        click.echo(json.dumps(plain(all_results), ensure_ascii=False))
+        echo_json(plain(all_results))
         return
     click.echo(f"change:  {world}/*.toml are ordinary run files: flantune run {world / _FAMILIES[chosen[0]]}")
 
@@ -76,8 +75,6 @@ def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
     That is the world's text, two untrained models with their tokenizer, and run files for `flantune pretrain`: two for
     the text, two for the questions that are read after it.
     """
-    import json
-
     from flantune.cli.console import starting
 
     starting()
@@ -87,7 +84,7 @@ def text(folder: Path, documents: int, seed: int, as_json: bool) -> None:
     write_start(folder, documents=documents, seed=seed)
     run_files = {name: str(folder / f"pretrain_{name}.toml") for name in RUN_NAMES.values()}
     if as_json:
-        click.echo(json.dumps({"text": str(folder / "text"), "run_files": run_files}, ensure_ascii=False))
+        echo_json({"text": str(folder / "text"), "run_files": run_files})
         return
     click.echo(f"text:  {folder / 'text'}")
     for name, file in run_files.items():
@@ -107,8 +104,6 @@ def probe(model: Path, items: int, as_json: bool) -> None:
 
     Tuning cannot call up what the base lacks: clusters of tasks that rest on a missing skill are named.
     """
-    import json
-
     from flantune.cli.console import starting
 
     starting()
@@ -121,7 +116,7 @@ def probe(model: Path, items: int, as_json: bool) -> None:
         from flantune.settings.json_file import plain
 
         found = [plain(one) | {"least": one.least, "is_there": one.is_there} for one in skills]
-        click.echo(json.dumps({"skills": found, "lacking": missing}, ensure_ascii=False))
+        echo_json({"skills": found, "lacking": missing})
         return
     width = max(len(one.name) for one in skills)
     click.echo(f"{'skill':{width}} chance right")

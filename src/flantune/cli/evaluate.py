@@ -120,7 +120,7 @@ def command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Measure each MODEL (a folder or a hub id) on benchmarks and tasks; the others are compared with the first.
+    """Measure each MODEL (a folder, GGUF file or hub id) on benchmarks and tasks; others are compared with the first.
 
     Killed or interrupted? The same command resumes where it stopped. Exit code 1: the numbers should not be reported,
     because of --limit, missing parts, or data that a model was trained on.

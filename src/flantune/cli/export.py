@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 
 
 @click.group("export")
@@ -89,7 +89,7 @@ def data(
         console.note(f"{name} is left out: {reason}")
     if as_json:
         licences = dict(exported.licences)
-        click.echo(json.dumps({"path": str(out), "rows": exported.rows, "licences": licences}, ensure_ascii=False))
+        echo_json({"path": str(out), "rows": exported.rows, "licences": licences})
         return
     click.echo(str(out))
     for licence, rows in exported.licences.items():
@@ -117,21 +117,17 @@ def data(
 def gguf(model: Path, like: Path, out: Path, kind: str, as_json: bool) -> None:
     """Write the tuned MODEL as a GGUF file; tokenizer, chat template and settings come from the original one.
 
-    The file is read back and compared weight by weight before it gets its final name.
+    The file is read back and compared weight by weight before it gets its final name. The record of what the model was
+    trained on is copied to FILE.flantune.json and FILE.training_rows.npz: keep the three together.
     """
     from flantune.cli.console import starting
 
     console = starting()
-    from flantune.models.load import load_model
-    from flantune.models.stored.gguf import write_gguf
-    from flantune.settings.config import ModelSettings
+    from flantune.commands.export_model import export_gguf
 
-    console.stage(f"read {model}")
-    lm = load_model(ModelSettings(path=str(model), device="cpu"))
-    console.stage("write the file, then read it back to compare")
-    written = write_gguf(lm, out, like=like, kind=kind)
+    written = export_gguf(model, out, like=like, kind=kind, reporter=console)
     if as_json:
-        click.echo(json.dumps({"path": str(written), "bytes": written.stat().st_size}, ensure_ascii=False))
+        echo_json({"path": str(written), "bytes": written.stat().st_size})
         return
     click.echo(str(written))
     tell_next("llama-cli", "-m", out)
@@ -165,7 +161,7 @@ def model_folder(model: Path, out: Path, dtype: str, as_json: bool) -> None:
 
     written = export_model(model, out, dtype=dtype, reporter=console)  # type: ignore[arg-type]
     if as_json:
-        click.echo(json.dumps({"path": str(written)}, ensure_ascii=False))
+        echo_json({"path": str(written)})
         return
     click.echo(str(written))
     tell_next("flantune", "chat", out)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 
 @click.command("fetch", epilog="Example: flantune fetch run.toml --mirror data")
@@ -18,8 +19,6 @@ def command(run_file: Path, mirror: Path, as_json: bool) -> None:
 
     Existing files are kept; repeat the command to resume. Then set `mirror` under [data] in the run file.
     """
-    import json
-
     from flantune.cli.console import starting
     from flantune.settings.run_file import load_run_file
     from flantune.tasks.load import load_tasks
@@ -34,7 +33,7 @@ def command(run_file: Path, mirror: Path, as_json: bool) -> None:
     manual = by_hand(tasks, mirror)
     if as_json:
         files = [{"path": str(split.path), "was_there": split.was_there} for split in fetched]
-        click.echo(json.dumps({"files": files, "by_hand": manual}, ensure_ascii=False))
+        echo_json({"files": files, "by_hand": manual})
         return
     for split in fetched:
         click.echo(f"{split.path}  {'kept' if split.was_there else 'written'}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flantune.cli.terminal import echo, paint, show
+from flantune.cli.terminal import echo, echo_json, paint, show
 
 if TYPE_CHECKING:
     from flantune.evaluation.results import Results
@@ -23,7 +22,7 @@ def tell(results: Results, folder: Path, *, as_json: bool = False) -> None:
     from flantune.settings.json_file import plain
 
     if as_json:
-        click.echo(json.dumps(plain(results), ensure_ascii=False))
+        echo_json(plain(results))
     else:
         _tell_people(results)
     for warning in warnings(results):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import show, tell_next
+from flantune.cli.terminal import echo_json, show, tell_next
 
 if TYPE_CHECKING:
     from flantune.judging.ratings import Desk
@@ -70,7 +69,7 @@ def command(
 
     found = summarize(pairs, read_ratings(kept), confidence=confidence, seed=seed)
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+        echo_json(asdict(found))
     else:
         _tell(found)
     if html is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from flantune.mixture.sheet import MixtureSheet
@@ -68,7 +69,7 @@ def show(
         write_mixture_page(page, sheet, title=loaded.config.name)
         click.echo(f"wrote {page}", err=True)
     if as_json:
-        click.echo(json.dumps(sheet.to_json(), ensure_ascii=False, indent=1))
+        echo_json(sheet.to_json(), indent=1)
         return
     for line in sheet_lines(sheet, with_tasks=len(sheet.tasks) <= _FEW_TASKS if with_tasks is None else with_tasks):
         click.echo(line)
@@ -98,7 +99,7 @@ def proportions(name: str | None, as_json: bool) -> None:
         raise ConfigError(f'no tree is named "{name}"', hint=hint)
     text = proportions_text(name)
     if as_json:
-        click.echo(json.dumps(tomllib.loads(text), ensure_ascii=False))
+        echo_json(tomllib.loads(text))
         return
     click.echo(text, nl=False)
 
@@ -121,7 +122,7 @@ def collection(submixture: str | None, as_json: bool) -> None:
 
     tasks = [task for task in flan2022_tasks() if submixture in (None, task.submixture)]
     if as_json:
-        click.echo(json.dumps(describe_listed(tasks), ensure_ascii=False, indent=1))
+        echo_json(describe_listed(tasks), indent=1)
         return
     for task in tasks:
         how = task.how or "no way is known"

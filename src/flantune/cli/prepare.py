@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 
 
 def _part(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:  # noqa: ARG001
@@ -83,7 +82,10 @@ def command(
         reporter=console,
     )
     for done in folds:
-        click.echo(json.dumps(asdict(done), default=str, ensure_ascii=False) if as_json else str(done.folder))
+        if as_json:
+            echo_json(asdict(done), default=str)
+        else:
+            click.echo(str(done.folder))
         console.note(
             f"{done.folder.name}: {done.draws:,} draws, {done.made:,} blocks made in {done.seconds:,.1f} s,"
             f" {done.kept:,} kept, {done.missing:,} missing"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 
 @click.command("pretrain", epilog="Example: flantune pretrain examples/pretrain_base.toml --out runs/base")
@@ -33,7 +33,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_jso
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
-        click.echo(json.dumps(plain(done), ensure_ascii=False))
+        echo_json(plain(done))
         return
     counts, summary = done.summary.counts, done.summary
     if summary.first_loss is not None and summary.final_loss is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import echo, paint
+from flantune.cli.terminal import echo, echo_json, paint
 
 if TYPE_CHECKING:
     from flantune.commands.preview import Preview
@@ -38,8 +38,6 @@ def command(
 
     On a terminal, marked tokens are green and tokens are separated by a thin bar; elsewhere marked ones are in «».
     """
-    import json
-
     from flantune.cli.console import starting
 
     starting()
@@ -58,7 +56,10 @@ def command(
         note=lambda said: echo(f"note: {said}", err=True),
     )
     for shown in prompts:
-        echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
+        if as_json:
+            echo_json(shown.to_json())
+        else:
+            echo(*_pieces(shown))
 
 
 def _pieces(shown: Preview) -> Iterator[str]:

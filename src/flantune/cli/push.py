@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from flantune.commands.push import Parcel
@@ -56,7 +56,7 @@ def command(
     sent = send(wanted, is_public=is_public, message=message, reporter=console)
     if as_json:
         found = {"url": sent.url, "commit": sent.commit, "private": sent.is_private, "files": _files(wanted)}
-        click.echo(json.dumps(found, ensure_ascii=False))
+        echo_json(found)
         return
     click.echo(sent.url)
     click.echo(f"commit {sent.commit}, {'private' if sent.is_private else 'public'}", err=True)
@@ -64,7 +64,7 @@ def command(
 
 def _tell(wanted: Parcel, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"repo": wanted.repo, "files": _files(wanted)}, ensure_ascii=False))
+        echo_json({"repo": wanted.repo, "files": _files(wanted)})
         return
     for file in wanted.files:
         changed = "  (changed)" if file.text is not None else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from flantune.report.figures.files import Format
@@ -40,8 +41,6 @@ def command(
 
     The report of a run or a study is report.html in its folder. Nothing is measured again.
     """
-    import json
-
     from flantune.cli.console import starting
 
     starting("read what is stored, draw the page")
@@ -55,7 +54,7 @@ def command(
     written = report(folders, out=out, figures=figures, look=look)
     if as_json:
         page = None if written.page is None else str(written.page)
-        click.echo(json.dumps({"page": page, "figures": [str(path) for path in written.figures]}, ensure_ascii=False))
+        echo_json({"page": page, "figures": [str(path) for path in written.figures]})
         return
     if written.page is not None:
         click.echo(str(written.page))

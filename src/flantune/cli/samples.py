@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import echo, paint, tell_next
+from flantune.cli.terminal import echo, echo_json, paint, tell_next
 
 if TYPE_CHECKING:
     from flantune.report.sample_list import SampleList, ShownSample
@@ -50,7 +49,7 @@ def command(run: Path, as_json: bool, **chosen: Any) -> None:
 
     found = list_samples(asked_in_run(read_run(run)), **chosen)
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False, indent=1))
+        echo_json(asdict(found), indent=1)
         return
     for sample in found.samples:
         for line in _lines(sample):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import echo, paint
+from flantune.cli.terminal import echo, echo_json, paint
 
 if TYPE_CHECKING:
     from flantune.commands.seen import BenchmarkStanding
@@ -24,23 +24,22 @@ _WORDS = {
 
 
 @click.command("seen", epilog="Example: flantune seen runs/run/folds/sentiment/model results_2026-11-30.json")
-@click.argument("model", type=options.OLD_FOLDER)
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("model", type=click.Path(path_type=Path, exists=True))
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @options.as_json("everything")
 def command(model: Path, results: tuple[Path, ...], as_json: bool) -> None:
     """Say for each benchmark in RESULTS whether MODEL was trained on it, on its kin, or on its kind of task.
 
-    RESULTS are files of lm-evaluation-harness, lighteval or inspect_ai. The record of what the model was trained on is
-    flantune.json in its folder. Exit code 1: something was not new to the model.
+    RESULTS are files of lm-evaluation-harness, lighteval or inspect_ai, or folders of them. The record of what the
+    model was trained on is flantune.json in its folder, or beside a GGUF file. Exit code 1: something was not new to
+    the model.
     """
-    import json
-
     from flantune.commands.seen import look_up
     from flantune.settings.json_file import plain
 
     found = look_up(model, results)
     if as_json:
-        click.echo(json.dumps(plain(found), ensure_ascii=False, indent=1))
+        echo_json(plain(found), indent=1)
     else:
         signed = "its hash matches" if found.is_signed else "unsigned: written by an earlier version"
         held = f", {', '.join(found.held_out)} held out" if found.held_out else ""

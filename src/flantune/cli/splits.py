@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import tell_next
+from flantune.cli.terminal import echo_json, tell_next
 from flantune.studies.paper import KINDS
 
 
@@ -46,7 +46,6 @@ def command(
     Every split is checked: no task measured as unseen, nor its cluster or kin, is trained on. Splits within clusters
     break the cluster rule on purpose and say so.
     """
-    import json
     from dataclasses import asdict
 
     from flantune.settings.run_file import load_run_file
@@ -60,7 +59,7 @@ def command(
     written = [write_split(split, planned, file=loaded, folder=out) for split in study.splits] if out else []
     if as_json:
         shown = {"kind": study.kind, "splits": [asdict(split) for split in study.splits], "notes": study.notes}
-        click.echo(json.dumps({**shown, "files": [str(path) for path in written]}, ensure_ascii=False, indent=1))
+        echo_json({**shown, "files": [str(path) for path in written]}, indent=1)
     elif written:
         click.echo("\n".join(map(str, written)))
     else:

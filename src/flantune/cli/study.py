@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
+from flantune.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from flantune.commands.study import ExpandedStudy, RanStudy
@@ -113,7 +114,7 @@ def _tell_plan(expanded: ExpandedStudy, *, device: str, as_json: bool, reporter:
 
     cost = study_cost(expanded, device=device or "here", reporter=reporter)
     if as_json:
-        click.echo(json.dumps(study_json(expanded, cost), ensure_ascii=False, indent=1))
+        echo_json(study_json(expanded, cost), indent=1)
     else:
         click.echo("\n".join(study_lines(expanded, cost)))
         click.echo("next: the same command without --dry-run", err=True)
@@ -128,7 +129,7 @@ def _run(
     engine = _engine(engine_name, jobs, reporter)
     ran = run_study(expanded, engine=engine, workers=jobs, so_far=so_far, reporter=reporter)
     if as_json:
-        click.echo(json.dumps(plain(ran.outcome), ensure_ascii=False))
+        echo_json(plain(ran.outcome))
     else:
         _tell(ran)
     _tell_failed(ran)

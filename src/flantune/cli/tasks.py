@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from flantune.cli import options
 from flantune.cli.browse import command as browse
+from flantune.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from flantune.mixture.leaks import FoldLeaks, KinGroup
@@ -37,7 +37,7 @@ def list_tasks(run_file: Path | None, collection: tuple[str, ...], as_json: bool
 
     rows = [summarize_task(task) for task in tasks_of(run_file, collection=collection)]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        echo_json(rows, indent=1)
         return
     for row in rows:
         click.echo(_row_line(row))
@@ -67,7 +67,7 @@ def show(name: str, run_file: Path | None, collection: tuple[str, ...], as_json:
 
     sheet = describe_definition(find_task(name, run_file=run_file, collection=collection))
     if as_json:
-        click.echo(json.dumps(sheet, ensure_ascii=False, indent=1))
+        echo_json(sheet, indent=1)
         return
     for line in definition_lines(sheet):
         click.echo(line)
@@ -102,7 +102,7 @@ def leaks(run_file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     groups = kin_groups(tasks, taxonomy)
     if as_json:
         kin = [{"name": group.name, "tasks": group.tasks, "because": group.because} for group in groups]
-        click.echo(json.dumps({"folds": [fold.to_json() for fold in folds], "kin": kin}, ensure_ascii=False, indent=1))
+        echo_json({"folds": [fold.to_json() for fold in folds], "kin": kin}, indent=1)
         return
     for fold in folds:
         _print_fold(fold)
@@ -170,7 +170,7 @@ def check(run_file: Path, as_json: bool) -> None:
             problems += fault.is_refused
             notes.append(f"{'error' if fault.is_refused else 'warning'}: {fault}")
     if as_json:
-        click.echo(json.dumps({"problems": problems, "tasks": tasks, "notes": notes}, ensure_ascii=False, indent=1))
+        echo_json({"problems": problems, "tasks": tasks, "notes": notes}, indent=1)
     for line in () if as_json else notes:
         click.echo(line)
     click.get_current_context().exit(1 if problems else 0)

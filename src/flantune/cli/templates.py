@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flantune.cli import options
-from flantune.cli.terminal import echo, paint
+from flantune.cli.terminal import echo, echo_json, paint
 
 if TYPE_CHECKING:
     from flantune.prompts.language import Span
@@ -46,7 +45,7 @@ def lint(run_file: Path, rows: int, as_json: bool) -> None:
         linted.append(lint_with_rows(task, rows=rows))
     findings = [finding for one in linted for finding in one.findings]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+        echo_json([asdict(finding) for finding in findings], indent=1)
     else:
         for line in (line for finding in findings for line in finding_lines(finding)):
             click.echo(line)
@@ -97,7 +96,10 @@ def preview(
     task = find_task(name, run_file=run_file, collection=collection)
     style = Style(options=layout, shuffle_options=shuffle is not None)  # type: ignore[arg-type]
     for shown in show_templates(task, row=row, style=style, options_key=shuffle or 0):
-        echo(*([json.dumps(shown.to_json(), ensure_ascii=False)] if as_json else _pieces(shown)))
+        if as_json:
+            echo_json(shown.to_json())
+        else:
+            echo(*_pieces(shown))
 
 
 _COLORS = ("cyan", "yellow", "magenta", "blue", "bright_red", "bright_cyan")

@@ -14,7 +14,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -56,6 +56,16 @@ def echo(*pieces: str, err: bool = False) -> None:
     stream = _ready(sys.stderr if err else sys.stdout)
     is_colored = (stream.isatty() or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     click.echo(text, file=stream, color=is_colored)
+
+
+def echo_json(value: object, *, indent: int | None = None, default: Callable[[Any], object] | None = None) -> None:
+    """Prints a value as JSON, in which every number that JSON lacks (NaN, infinite) is null."""
+    import json
+
+    from flantune.system.files import without_nan
+
+    text = json.dumps(without_nan(value), ensure_ascii=False, indent=indent, default=default, allow_nan=False)
+    click.echo(text)
 
 
 def tell_next(*words: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from flantune.errors import ConfigError, EvaluationError, did_you_mean
 from flantune.evaluation.estimates import Difference
 from flantune.evaluation.results import Results
-from flantune.report.numbers import end, signed
+from flantune.report.numbers import MINUS, end, signed
 from flantune.runs.compared import Comparison, Side, compare_runs
 from flantune.runs.files import read_results
 from flantune.runs.folder import RunFolder, short_names
@@ -18,6 +18,9 @@ from flantune.settings.json_file import plain
 
 Judge = Literal["difference", "lower-end", "upper-end"]
 """What is compared with a limit: the difference itself, or an end of its interval."""
+
+_DIGITS = 6
+"""Decimals of points that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +109,23 @@ def _judged(results: Results, *, limit: float | None, by: Judge) -> Iterator[Jud
     model = results.names[1]
     found = {"all clusters": results.verdict.difference} if results.verdict and results.verdict.difference else {}
     for name, difference in (*found.items(), *((one.name, one.differences[model]) for one in results.benchmarks)):
-        value = {"difference": difference.value, "lower-end": difference.low, "upper-end": difference.high}[by]
-        yield Judged(name=name, difference=difference, is_passed=limit is None or value * 100 >= limit)
+        is_passed = limit is None or _points(difference, by) >= limit
+        yield Judged(name=name, difference=difference, is_passed=is_passed)
+
+
+def _points(difference: Difference, by: Judge) -> float:
+    """What is judged, in points, without the noise of binary fractions: -0.07 is -7 points, not a little less."""
+    value = {"difference": difference.value, "lower-end": difference.low, "upper-end": difference.high}[by]
+    return round(value * 100, _DIGITS)
 
 
 def verdict_line(judged: Judged, *, limit: float, by: Judge) -> str:
     """Whether a difference passes, in words."""
     value = judged.difference
     shown = {"difference": signed(value.value), "lower-end": end(value.low), "upper-end": end(value.high)}[by]
+    exact = _points(value, by)
+    if (round(exact, 1) >= limit) != judged.is_passed:  # one decimal would put it on the other side
+        shown = f"{exact:+.{_DIGITS}f}".rstrip("0").replace("-", MINUS)
     what = {"difference": "the difference", "lower-end": "its lower end", "upper-end": "its upper end"}[by]
     word = "passed" if judged.is_passed else "failed"
     return f"{word}: {judged.name}: {what} is {shown} points, {'not ' * judged.is_passed}below {limit:+g}"

@@ -175,6 +175,6 @@ def _tried(looked: Looked, told: Reporter) -> tuple[Speed | None, tuple[str, ...
     """This machine's speed; None, with the reason, if it cannot be measured."""
     told.stage("try this machine")
     try:
-        return rehearse(looked), ()
+        return rehearse(looked, told), ()
     except ModelError as error:
         return None, (f"this machine's speed was not measured: {error.message}",)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flantune.errors import ConfigError
+from flantune.models.stored.gguf_reading import is_gguf
+from flantune.models.stored.places import check_folder
 from flantune.settings.config import DataSettings, EvaluationSettings, ModelSettings, PromptSettings
 from flantune.settings.protocols import PRESETS, ProtocolName, ScoreNormalization, ScoringProtocol
 
@@ -26,7 +28,7 @@ class EvaluationRequest:
     """What to measure, on what, and how.
 
     Attributes:
-        models: Folders or hub ids; the others are compared with the first.
+        models: Folders, GGUF files or hub ids; the others are compared with the first.
         out: Folder for everything.
         suites: Benchmarks by name (``flantune.suites.catalog.names()``).
         harness: Task files of lm-evaluation-harness.
@@ -131,7 +133,7 @@ def check_request(request: EvaluationRequest) -> None:
     """Raises an error for settings that contradict each other, before anything is read.
 
     Raises:
-        ConfigError: A model does not exist, or settings contradict each other.
+        FlantuneError: A model does not exist, or settings contradict each other.
     """
     for path in request.models:
         _check_model(path)
@@ -165,12 +167,14 @@ def check_request(request: EvaluationRequest) -> None:
 def _check_model(path: str) -> None:
     """Detects a wrong path before an hour is spent on an earlier model."""
     folder = Path(path)
-    if folder.is_dir():
+    if is_gguf(path):
+        check_folder(path)
+    elif folder.is_dir():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             hint = "name the folder that holds config.json or adapter_config.json (of a run: folds/<fold>/model)"
             raise ConfigError("no model in this folder", where=path, hint=hint)
     elif folder.exists() or not _HUB_ID.fullmatch(path):
-        hint = "a model is a folder, or a hub id such as google/flan-t5-small"
+        hint = "a model is a folder, a .gguf file, or a hub id such as google/flan-t5-small"
         raise ConfigError("is a file" if folder.exists() else "no such folder", where=path, hint=hint)
 
 

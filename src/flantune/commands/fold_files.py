@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from flantune.commands.plan import trained_tasks
 from flantune.contamination.clean import only_rows
-from flantune.contamination.training_record import make_training_index, record_of, write_record
+from flantune.contamination.record_files import write_record
+from flantune.contamination.training_record import make_training_index, record_of
 from flantune.mixture.tree import mixture_tree
 from flantune.mixture.used_rows import rows_within_caps
 from flantune.models.load import stored_attention

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flantune.contamination.training_record import INDEX_FILE
 from flantune.errors import ConfigError, FlantuneError, ModelError
-from flantune.system.files import read_text
+from flantune.system.files import MENDS, read_json, read_text
 from flantune.system.hub_faults import upload_fault
 from flantune.system.progress import Reporter, Silent
 
@@ -247,7 +247,8 @@ def _notes(model: Path, sent: Sequence[str], texts: Mapping[str, str]) -> list[s
         )
     base = _card_value(held(CARD), "base_model") if CARD in sent else ""
     if _ADAPTER in sent:
-        base = str(json.loads(held(_ADAPTER)).get("base_model_name_or_path") or base)
+        adapter = json.loads(texts[_ADAPTER]) if _ADAPTER in texts else _json(model / _ADAPTER)
+        base = str(adapter.get("base_model_name_or_path") or base)
     if base and (Path(base).is_absolute() or Path(base).exists()):
         where = f"a folder on this machine, {base}"
         if _ADAPTER in sent:
@@ -263,8 +264,9 @@ def _notes(model: Path, sent: Sequence[str], texts: Mapping[str, str]) -> list[s
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (ValueError, OSError) as error:
-        raise ModelError(f"cannot be read: {error}", where=str(path)) from error
-    return found if isinstance(found, dict) else {}
+    if not path.is_file():
+        return {}
+    found = read_json(path, error=ModelError)
+    if not isinstance(found, dict):
+        raise ModelError("should be a JSON object", where=str(path), hint=MENDS)
+    return found

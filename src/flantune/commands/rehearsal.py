@@ -23,6 +23,7 @@ from flantune.errors import ModelError
 from flantune.evaluation.asking.ask import ask
 from flantune.evaluation.asking.session import Session
 from flantune.evaluation.asking.task_questions import TaskQuestions
+from flantune.evaluation.points import counted
 from flantune.evaluation.task_exams import task_exam
 from flantune.models.adapters import attach_adapter
 from flantune.models.arithmetic import arithmetic
@@ -34,6 +35,7 @@ from flantune.models.scratch import made_up_model
 from flantune.models.size import count_weights
 from flantune.packing.chat import chat_tokens
 from flantune.studies.estimate import Speed
+from flantune.system.progress import Reporter, Silent
 from flantune.training.loop import tune
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ STEPS = 4
 """Steps of tuning; the first one is a warm-up and does not count."""
 TASKS, ROWS = 3, 40
 """Tasks of each kind, and test rows of each: enough for batches as full as in a run."""
+_PARTS = 5
+"""Parts of a trial whose beginning is reported."""
 _BYTES = 20
 """Memory per tuned weight: itself, a copy, its gradient, the optimizer's state, and temporary values."""
 
@@ -82,8 +86,12 @@ class _Trial:
         return _Trial(**{name: longer(name) for name in _Trial.__slots__})
 
 
-def rehearse(looked: Looked) -> Speed:
-    """This machine's speed at a run's own work; takes some seconds.
+def rehearse(looked: Looked, told: Reporter | None = None) -> Speed:
+    """This machine's speed at a run's own work; takes some seconds, for a large model minutes.
+
+    Args:
+        looked: The run.
+        told: Gets the progress.
 
     Raises:
         ModelError: The model cannot be measured: it is quantized, or not even a few of its layers fit into memory.
@@ -94,8 +102,11 @@ def rehearse(looked: Looked) -> Speed:
     layers = int(whole.num_hidden_layers)
     tried = layers if layers <= FEW_LAYERS + 1 else FEW_LAYERS
     _check_room(looked, shallow(whole, tried))
-    last = _try(looked, shallow(whole, tried))
-    first = last if tried == layers else _try(looked, shallow(whole, 1))
+    depths = (tried,) if tried == layers else (tried, 1)
+    parts = _Parts(told or Silent(), total=_PARTS * len(depths), layers=layers)
+    trials = [_try(looked, shallow(whole, depth), parts) for depth in depths]
+    last, first = trials[0], trials[-1]
+    parts.end()
     found = last.at(layers, first, tried)
     return Speed(
         training=1.0 / found.training,
@@ -128,9 +139,35 @@ def _check_room(looked: Looked, config: PretrainedConfig) -> None:
         raise ModelError(message, where="model", hint="name a device: --on h100:8")
 
 
-def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
+@dataclass(slots=True)
+class _Parts:
+    """Reports which part of a trial begins."""
+
+    told: Reporter
+    total: int
+    layers: int
+    done: int = -1
+    model: str = ""
+
+    def of(self, depth: int) -> None:
+        """The parts that follow are those of a model with this many layers."""
+        self.model = f"{counted(depth, 'layer')} of {self.layers}" if depth < self.layers else "the whole model"
+
+    def begin(self, part: str) -> None:
+        """All parts before this one are done."""
+        self.done += 1
+        self.told.step(self.done, self.total, f"{self.model}: {part}")
+
+    def end(self) -> None:
+        """Everything is done."""
+        self.told.step(self.total, self.total, "all parts tried")
+
+
+def _try(looked: Looked, shape: PretrainedConfig, parts: _Parts) -> _Trial:
     """Measures a model of this shape."""
     config, reader = looked.config, looked.reader
+    parts.of(int(shape.num_hidden_layers))
+    parts.begin("make it")
     device = resolve_device(config.model.device)
     lm = made_up_model(
         shape,
@@ -146,9 +183,11 @@ def _try(looked: Looked, shape: PretrainedConfig) -> _Trial:
         lm = attach_adapter(lm, config.model, seed=config.seed)
         form = TrainingForm(lm, keeps_inputs_only=config.training.activation_checkpointing)
         asks_inputs = config.training.inputs_weight > 0
+        parts.begin("find what training keeps in memory")
         kept = activation_bytes(lm, form, PROBE_TOKENS, asks_inputs=asks_inputs) / PROBE_TOKENS
+        parts.begin("train")
         training = _seconds_training(looked, lm, form, Path(folder) / "fold")
-        reading, writing = _seconds_asking(looked, lm, Path(folder), training=training)
+        reading, writing = _seconds_asking(looked, lm, Path(folder), training=training, parts=parts)
     return _Trial(training=training, reading=reading, writing=writing, activation_bytes=kept)
 
 
@@ -195,12 +234,16 @@ def _hush(_: str) -> None:
     """Messages that the run itself will give are suppressed here."""
 
 
-def _seconds_asking(looked: Looked, lm: LanguageModel, folder: Path, *, training: float) -> tuple[float, float]:
+def _seconds_asking(
+    looked: Looked, lm: LanguageModel, folder: Path, *, training: float, parts: _Parts
+) -> tuple[float, float]:
     """Seconds per token read with options, and per generated token; estimated if a run has no such tasks."""
     ranked, written = (_some(looked, kind) for kind in ("classification", "generation"))
     reading = training / 3  # the forward third of a step
+    parts.begin("read questions with options")
     if ranked:
         reading = _seconds(looked, lm, ranked, folder / "ranked") / _tokens(looked, ranked)[0]
+    parts.begin("write answers")
     if not written:
         return reading, reading
     taken, (read, longest) = _seconds(looked, lm, written, folder / "written"), _tokens(looked, written)

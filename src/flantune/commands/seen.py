@@ -8,18 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from flantune.contamination.record_files import read_index, read_record
 from flantune.contamination.training_record import (
     Measured,
     Relation,
     RowIndex,
     TrainingRecord,
     check_seen,
-    read_index,
-    read_record,
     seen_reasons,
 )
 from flantune.errors import ConfigError
-from flantune.harness.other_results import ReportedBenchmark, read_reported
+from flantune.harness.other_results import ReportedBenchmark, read_reported, result_files
 from flantune.mixture.taxonomy import Taxonomy, load_taxonomy, plain_name
 from flantune.tasks.naming import is_named
 from flantune.tasks.same_data import hub_name, is_same_hub
@@ -68,7 +67,7 @@ class SeenReport:
     """What a model had seen of the measured benchmarks.
 
     Attributes:
-        model: Its folder.
+        model: Its folder or GGUF file.
         is_signed: Whether the record has a hash of its contents that is correct.
         tasks: Tasks that the record names.
         held_out: Clusters that were held out, by the record.
@@ -88,10 +87,14 @@ class SeenReport:
 
 
 def look_up(model: Path, results: Sequence[Path]) -> SeenReport:
-    """Every benchmark of some results files against the record in a model's folder.
+    """Every benchmark of some results files against a model's record.
+
+    Args:
+        model: A model's folder, or a GGUF file.
+        results: Results files, and folders of them.
 
     Raises:
-        ConfigError: The folder has no record: flantune did not tune this model.
+        ConfigError: There is no record: flantune did not tune this model.
         SourceError: The record is damaged or was changed, or a file is not a results file.
     """
     record = read_record(model)
@@ -99,7 +102,8 @@ def look_up(model: Path, results: Sequence[Path]) -> SeenReport:
         hint = "name the folder of a model that flantune tuned (of a run: folds/<fold>/model)"
         raise ConfigError("no record of what this model was trained on", where=str(model), hint=hint)
     index, taxonomy = read_index(model), load_taxonomy(None)
-    reported = [one for path in results for one in read_reported(path)]
+    files = dict.fromkeys(file for path in results for file in result_files(path))
+    reported = [one for path in files for one in read_reported(path)]
     return SeenReport(
         model=str(model),
         is_signed=bool(record.sha256),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from flantune.runs.identity import flat
 from flantune.tracking.follow import Followers, follow
 
 if TYPE_CHECKING:
+    from flantune.evaluation.estimates import Difference
     from flantune.evaluation.results import Results
     from flantune.settings.config import RunConfig
 
@@ -61,15 +62,28 @@ def conclude_tracking(config: RunConfig, root: Path, results: Results, *, note: 
 
 
 def scores_of(results: Results, fold: str) -> dict[str, float]:
-    """A fold's means over held-out clusters: for each model, and each later model's difference, in points.
+    """A fold's scores: of held-out clusters, tasks and benchmarks, for each model.
 
-    The first number of shots has no label; others have.
+    Each later model's difference is there, too. All are in points. The first number of shots has no label; others have.
     """
     found: dict[str, float] = {}
-    first = results.clusters[0].shots if results.clusters else 0
+    first = next((one.shots for each in (results.clusters, results.tasks) for one in each), 0)
+
+    def add(name: str, scores: Mapping[str, float], differences: Mapping[str, Difference], shots: int = first) -> None:
+        label = name if shots == first else f"{name}, {shots} shots"
+        found.update({f"{label}/{model}": 100 * value for model, value in scores.items()})
+        found.update({f"{label}/{model} change": 100 * one.value for model, one in differences.items()})
+
     for cluster in results.clusters:
         if cluster.fold == fold:
-            asked = cluster.cluster if cluster.shots == first else f"{cluster.cluster}, {cluster.shots} shots"
-            found |= {f"unseen/{asked}/{model}": 100 * one.value for model, one in cluster.raw.scores.items()}
-            found |= {f"unseen/{asked}/{m} change": 100 * d.value for m, d in cluster.raw.differences.items()}
+            means = {model: one.value for model, one in cluster.raw.scores.items()}
+            add(f"unseen/{cluster.cluster}", means, cluster.raw.differences, cluster.shots)
+    for task in results.tasks:
+        if task.fold == fold:
+            means = {model: one.mean.value for model, one in task.scores.items()}
+            add(f"task/{task.name}", means, task.differences, task.shots)
+    for benchmark in results.benchmarks:
+        if benchmark.fold == fold:
+            means = {model: one.value for model, one in benchmark.averages[0].raw.scores.items()}
+            add(f"benchmark/{benchmark.name}", means, benchmark.differences)
     return found

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +21,10 @@ from flantune import __version__
 from flantune.contamination.compared_rows import Block, ComparedRows, make_corpus
 from flantune.contamination.compared_texts import make_units
 from flantune.contamination.hashing import expand, ranges, smallest
-from flantune.errors import FlantuneError, SourceError
+from flantune.errors import FlantuneError
 from flantune.mixture.permutation import scramble_array
 from flantune.mixture.taxonomy import Taxonomy, plain_name
-from flantune.settings.json_file import plain, read_value, write_value
-from flantune.system.files import file_sha256
+from flantune.settings.json_file import plain
 from flantune.system.progress import Reporter, Silent
 from flantune.tasks.same_data import contents_of, hub_name, is_same_hub
 from flantune.types import Example
@@ -279,66 +276,6 @@ def _one_corpus(rows: Sequence[Sequence[str]]) -> ComparedRows:
         for at, texts in enumerate(rows)
     )
     return ComparedRows(names=("measured",), stores=(examples,), firsts=ranges(np.array([len(examples)])))
-
-
-def write_record(folder: Path, record: TrainingRecord, index: RowIndex) -> None:
-    """Writes the record into a model's folder, including what the base model was tuned on."""
-    earlier = read_record(Path(record.base)) if record.base and Path(record.base).is_dir() else None
-    if earlier is not None:
-        names = {task.name for task in record.tasks}
-        tasks = (*record.tasks, *(task for task in earlier.tasks if task.name not in names))
-        record = replace(record, tasks=tasks)
-        index = _joined(index, read_index(Path(record.base)))
-    with (folder / INDEX_FILE).open("wb") as handle:
-        np.savez(handle, hashes=index.hashes, limit=np.array(index.limit, dtype=np.uint64))
-    record = replace(record, index=IndexFile(sha256=file_sha256(folder / INDEX_FILE)))
-    write_value(folder / FILE, replace(record, sha256=record.content_sha256))
-
-
-def _joined(one: RowIndex, other: RowIndex) -> RowIndex:
-    limit = min(one.limit, other.limit)
-    hashes = np.union1d(one.hashes, other.hashes)
-    return RowIndex(hashes=hashes[hashes <= np.uint64(limit)], limit=limit)
-
-
-def read_record(folder: Path) -> TrainingRecord | None:
-    """The record of a model's folder; None for a model that flantune did not tune.
-
-    Raises:
-        SourceError: There is one that cannot be read or has been changed.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    hint = "tune the model again, or delete the file and keep track yourself of what it has seen"
-    record = read_value(path, TrainingRecord, mends=hint, error=SourceError, what="no training record")
-    if record.sha256 and record.sha256 != record.content_sha256:
-        raise SourceError("was changed after it was written: its hash is wrong", where=str(path), hint=hint)
-    index = folder / INDEX_FILE
-    if record.index.sha256 and (not index.is_file() or file_sha256(index) != record.index.sha256):
-        what = "is not the one that the record was written with" if index.is_file() else "is missing"
-        raise SourceError(f"the index of training rows {what}", where=str(index), hint="restore a copy of the file")
-    return record
-
-
-# Exceptions from reading a damaged archive of arrays.
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, OverflowError, EOFError, MemoryError, NotImplementedError),
-    *(BadZipFile, zlib.error, SyntaxError),
-)
-
-
-def read_index(folder: Path) -> RowIndex:
-    """The index of a model's training rows; without one, nothing counts as seen by its rows."""
-    path = folder / INDEX_FILE
-    if not path.is_file():
-        return RowIndex(hashes=np.empty(0, dtype=np.uint64))
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return RowIndex(hashes=arrays["hashes"], limit=int(arrays["limit"]))
-    except _UNREADABLE as error:
-        hint = "restore a copy of the file, or tune the model again"
-        raise SourceError(f"cannot be read: {error}", where=str(path), hint=hint) from None
 
 
 def check_seen(record: TrainingRecord, index: RowIndex, measured: Measured, taxonomy: Taxonomy) -> Seen:

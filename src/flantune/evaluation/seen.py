@@ -8,19 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flantune.contamination.training_record import (
-    Measured,
-    RowIndex,
-    Seen,
-    TrainingRecord,
-    check_seen,
-    read_index,
-    read_record,
-    without_extras,
-)
+from flantune.contamination.record_files import read_index, read_record
+from flantune.contamination.training_record import Measured, RowIndex, Seen, TrainingRecord, check_seen, without_extras
 from flantune.errors import LeakError
 from flantune.mixture.taxonomy import load_taxonomy
-from flantune.system.files import slug
+from flantune.system.files import is_there, slug
 
 if TYPE_CHECKING:
     from flantune.evaluation.exams import Exam
@@ -35,7 +27,7 @@ class Candidate:
     """A model before it is loaded.
 
     Attributes:
-        path: Its folder or hub id.
+        path: Its folder, GGUF file or hub id.
         name: Its unique name in tables.
         record: Its training record; None for a model that flantune did not tune.
         index: The index of its training rows.
@@ -62,7 +54,7 @@ def candidates(paths: Sequence[str]) -> list[Candidate]:
     found: list[Candidate] = []
     for path in paths:
         folder = Path(path)
-        record = read_record(folder) if folder.is_dir() else None
+        record = read_record(folder) if is_there(folder) else None
         name = _new_name(short_name(path), {slug(other.name) for other in found})
         found.append(Candidate(path=path, name=name, record=record, index=read_index(folder) if record else None))
     return found

@@ -7,8 +7,10 @@ questions if they are in the file or beside it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +20,10 @@ from flantune.system.files import read_json
 Tool = Literal["lm-evaluation-harness", "lighteval", "inspect_ai"]
 Texts = tuple[str, ...]
 
+_RUN = re.compile(r"\d{4}(-\d\d){2}T\d\d[-:]\d\d[-:]\d\d(\.\d+)?")
+"""When a run ended, in the names of its files."""
+_IN_FOLDERS = ("results_*.json", "????-??-??T*_*.json", "*.eval")
+"""Names of results files in folders: of lm-evaluation-harness and lighteval, and logs of inspect_ai."""
 _MOST_TEXTS = 5_000
 """Largest number of a benchmark's questions that are searched for in training rows."""
 
@@ -47,8 +53,34 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
     """The benchmarks of a results file, in its order.
 
     Raises:
-        SourceError: It cannot be read, or is in none of the three formats.
+        SourceError: It cannot be read, is in none of the three formats, or no benchmark is found in it.
     """
+    found = tuple(_read(path))
+    if not found:
+        hint = (
+            'an entry of "results" counts if "configs" (lm-evaluation-harness) or "config_tasks" (lighteval) has one '
+            "of the same name; a log of inspect_ai, if it names its task or dataset"
+        )
+        raise SourceError("no benchmark found", where=str(path), hint=hint)
+    return found
+
+
+def result_files(path: Path) -> tuple[Path, ...]:
+    """A results file itself, or all those in a folder and below it, by name.
+
+    Raises:
+        SourceError: There is none in the folder.
+    """
+    if not path.is_dir():
+        return (path,)
+    found = tuple(sorted({one for pattern in _IN_FOLDERS for one in path.rglob(pattern) if one.is_file()}))
+    if not found:
+        looked = ", ".join(_IN_FOLDERS)
+        raise SourceError(f"no results file below this folder ({looked})", where=str(path), hint="name the files")
+    return found
+
+
+def _read(path: Path) -> Iterable[ReportedBenchmark]:
     hint = "a results_*.json of lm-evaluation-harness or lighteval, or a log of inspect_ai in JSON"
     if path.suffix == ".eval":
         hint = "write it as JSON first: inspect log convert --to json"
@@ -57,12 +89,13 @@ def read_reported(path: Path) -> tuple[ReportedBenchmark, ...]:
     if not isinstance(found, dict):
         raise SourceError("is not a results file", where=str(path), hint=hint)
     if isinstance(found.get("eval"), dict):
-        return (_of_inspect(found),)
+        one = _of_inspect(found)
+        return (one,) if one.name or one.hub else ()
     results = found.get("results")
     if isinstance(results, dict) and isinstance(found.get("config_tasks"), dict):
-        return tuple(_of_lighteval(results, found["config_tasks"]))
+        return _of_lighteval(results, found["config_tasks"])
     if isinstance(results, dict) and results and isinstance(found.get("configs"), dict):
-        return tuple(_of_harness(results, found["configs"], path))
+        return _of_harness(results, found["configs"], path)
     raise SourceError("is not a results file", where=str(path), hint=hint)
 
 
@@ -86,8 +119,8 @@ def _of_harness(results: Mapping[str, Any], configs: Mapping[str, Any], path: Pa
 
 
 def _logged(path: Path, name: str) -> tuple[Texts, ...]:
-    """The questions of a task, from the newest file that ``--log_samples`` wrote beside the results."""
-    files = sorted(path.parent.glob(f"samples_{name}_*.jsonl"))
+    """The questions of a task, from the file that ``--log_samples`` wrote beside the results."""
+    files = _logs(path, name)
     if not files:
         return ()
     found: list[Texts] = []
@@ -103,18 +136,33 @@ def _logged(path: Path, name: str) -> tuple[Texts, ...]:
     return tuple(found)
 
 
+def _logs(path: Path, name: str) -> list[Path]:
+    """The files with a task's samples: of the same run as the results, or else of any, oldest first.
+
+    "samples_gsm8k_*" would also be those of the task "gsm8k_cot".
+    """
+    run = path.stem.removeprefix("results_")
+    if (own := path.with_name(f"samples_{name}_{run}.jsonl")).is_file():
+        return [own]
+    start = f"samples_{name}_"
+    found = path.parent.glob(f"{escape(start)}*.jsonl")
+    return sorted(one for one in found if _RUN.fullmatch(one.stem.removeprefix(start)))
+
+
 # --- lighteval ------------------------------------------------------------------------------------------------------
 
 
 def _of_lighteval(results: Mapping[str, Any], configs: Mapping[str, Any]) -> Iterator[ReportedBenchmark]:
-    """Tasks only; "all" and "…:_average" are means of tasks."""
-    for name, scores in results.items():
-        config = _config_of(str(name), configs)
-        if config is not None:
+    """Tasks only; "all" and "…:_average" are means of tasks. One without a configuration is known by its name alone."""
+    tasks = {str(name): scores for name, scores in results.items() if name != "all" and ":_average" not in str(name)}
+    found = {name: _config_of(name, configs) for name in tasks}
+    if any(config is not None for config in found.values()):
+        for name, scores in tasks.items():
+            config = found[name] or {}
             metric, score = _first_score(scores)
             yield ReportedBenchmark(
                 tool="lighteval",
-                name=str(config.get("name") or name),
+                name=str(config.get("name") or _bare_name(name)),
                 hub=_hub(config.get("hf_repo"), config.get("hf_subset")),
                 metric=metric,
                 score=score,
@@ -126,6 +174,15 @@ def _config_of(name: str, configs: Mapping[str, Any]) -> Mapping[str, Any] | Non
     parts = name.split("|")
     tries = ("|".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((configs[one] for one in tries if isinstance(configs.get(one), dict)), None)
+
+
+def _bare_name(name: str) -> str:
+    """A task's name without suite and number of exemplars.
+
+    >>> _bare_name("leaderboard|hellaswag|10"), _bare_name("hellaswag|10")
+    ('hellaswag', 'hellaswag')
+    """
+    return next((part for part in reversed(name.split("|")) if part and not part.isdigit()), name)
 
 
 # --- inspect_ai -----------------------------------------------------------------------------------------------------

@@ -170,12 +170,14 @@ def stop_at(lm: LanguageModel, token: int) -> None:
 
 
 @disk_explained()
-def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
+def save_model(
+    lm: LanguageModel, folder: Path, *, card: str = "", beside: Callable[[Path], object] | None = None
+) -> Path:
     """Writes a folder in Hugging Face format that any program using transformers can load.
 
     It contains the config, the weights as safetensors, the generation config, the tokenizer and the card as README.md;
     for a model with an adapter, the adapter in peft's format instead of config and weights. It is written under a
-    temporary name and renamed, so a folder with this name is always complete.
+    temporary name and renamed, so a folder with this name is always complete; ``beside`` writes more files into it.
     """
     with whole_folder(Path(folder)) as draft:
         if lm.adapter is None:
@@ -187,6 +189,8 @@ def save_model(lm: LanguageModel, folder: Path, *, card: str = "") -> Path:
             save_adapter(lm, draft, base=str(lm.model.config._name_or_path))
         lm.tokenizer.save_pretrained(draft)
         (draft / "README.md").write_text(card, encoding="utf-8")
+        if beside is not None:
+            beside(draft)
     return Path(folder)
 
 

@@ -51,12 +51,21 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder to write into, which replaces the intended one when the block ends successfully."""
+    """A temporary folder to write into, which replaces the intended one when the block ends successfully.
+
+    If the intended one is the current folder and empty, it is filled: a shell in it would stay in the replaced one.
+    """
+    folder = folder.resolve()  # "." has no name
     draft, old = (folder.with_name(f".{folder.name}.{state}") for state in ("draft", "old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     yield draft
     open_as_usual(*(path for path in draft.rglob("*") if path.is_file()))
+    if folder.is_dir() and folder.samefile(".") and not any(folder.iterdir()):
+        for path in draft.iterdir():
+            path.rename(folder / path.name)
+        draft.rmdir()
+        return
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

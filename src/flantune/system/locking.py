@@ -28,11 +28,16 @@ class BusyFolderError(FlantuneError):
 
 
 @contextmanager
-def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
+def locked(folder: Path, *, name: str = ".lock", protects: Path | None = None) -> Iterator[None]:
     """Within the block, no other flantune command works in the folder.
 
     The operating system holds the lock and releases it when the process ends in any way: a file left by a killed
     process blocks nobody. A folder that is created for it and stays empty is removed afterwards.
+
+    Args:
+        folder: The folder.
+        name: The lock's file in it.
+        protects: The only file in it that is meant; None: the whole folder.
 
     Raises:
         BusyFolderError: Another command holds it; the message names its process and host.
@@ -40,7 +45,7 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
     """
     path = folder / name
     made = [one for one in (folder, *folder.parents) if not is_there(one)]
-    lock = _claim(path)
+    lock = _claim(path, where=str(protects or folder))
     try:
         yield
     finally:
@@ -54,8 +59,7 @@ def locked(folder: Path, *, name: str = ".lock") -> Iterator[None]:
                 one.rmdir()
 
 
-def _claim(path: Path) -> FileLock:
-    where = str(path.parent)
+def _claim(path: Path, *, where: str) -> FileLock:
     # A replacement for locks that the file system lacks would outlive a killed process.
     lock = FileLock(path, timeout=_PATIENCE_S, poll_interval=0.02, fallback_to_soft=False, on_acquired=_sign)
     try:

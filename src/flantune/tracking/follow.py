@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Followers:
         for listener in list(self.listeners):
             self._try(listener, lambda to=listener: _log(to, lines))  # type: ignore[misc]
         if lines:
-            self._keep()
+            self.keep()
 
     def conclude(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
         """Sends the final results, and files with details."""
@@ -86,10 +87,14 @@ class Followers:
         except Exception as error:
             # A tracker's failure must not end hours of training.
             self.listeners.remove(listener)
+            if call != listener.tracker.close:
+                with suppress(Exception):  # else it would count as running for ever
+                    listener.tracker.close()
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self.note(f"{listener.name} receives nothing more: {reason}; {self.metrics} has everything")
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Stores each tracker's key, and what was sent to it."""
         known = {one.name: {"key": one.tracker.key, "step": one.step} for one in self.listeners if one.tracker.key}
         if known:
             write_json(self.kept, {**_known(self.kept), **known})
@@ -132,6 +137,9 @@ def follow(
             followers.listeners.append(_Listener(name, open_tracker(name, tracked), int(before.get("step", 0))))
         except Exception as error:
             note(f"{name} receives nothing: {str(error).strip().partition(chr(10))[0] or type(error).__name__}")
+        else:
+            # Kept before the first line: a start that is killed before it would leave a run that nobody continues.
+            followers.keep()
     return followers
 
 

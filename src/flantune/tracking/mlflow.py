@@ -12,6 +12,7 @@ from flantune.tracking.tracker import Tracked
 
 _LONGEST_VALUE = 500
 _PARAMETERS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
 
 
 def open_tracker(tracked: Tracked) -> _Mlflow:
@@ -44,7 +45,8 @@ class _Mlflow:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         now = int(time.time() * 1000)
         points = [self._entities.Metric(_named(name), value, now, step) for name, value in values.items()]
-        self._client.log_batch(self.key, metrics=points)
+        for start in range(0, len(points), _METRICS_AT_ONCE):
+            self._client.log_batch(self.key, metrics=points[start : start + _METRICS_AT_ONCE])
 
     def conclude(self, scores: Mapping[str, float], files: Sequence[Path]) -> None:
         self.log(0, scores)

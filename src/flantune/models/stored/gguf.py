@@ -14,7 +14,7 @@ from flantune.errors import ModelError
 from flantune.models.stored.gguf_reading import located_file, open_gguf, require_gguf
 from flantune.models.stored.gguf_settings import ROPE_TENSORS, check_read, complete_config, said_in
 from flantune.models.stored.quiet import quiet_library
-from flantune.system.files import file_sha256, whole_file
+from flantune.system.files import file_sha256, is_there, whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -130,9 +130,12 @@ def write_gguf(lm: LanguageModel, path: Path, *, like: Path, kind: str = "bf16")
         kind: One of ``TYPES``. Norms and other vectors stay float32, as llama.cpp expects.
 
     Raises:
-        ModelError: The model has another shape, or its architecture is stored in an unknown way.
+        ModelError: There is something at ``path``, the model has another shape, or its architecture is stored in an
+            unknown way.
     """
     require_gguf(where=str(path))
+    if is_there(path):
+        raise ModelError("already exists, and nothing is overwritten", where=str(path), hint="choose another name")
     if lm.reads_both_ways:
         hint = "llama.cpp would read it causally, which is another model"
         raise ModelError("a GGUF file cannot store prefix attention", where=str(path), hint=hint)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flantune.errors import ModelError
 from flantune.models.stored.gguf_reading import is_gguf
+from flantune.system.files import MENDS, read_json
 
 if TYPE_CHECKING:
     from flantune.settings.config import ModelSettings
@@ -79,10 +79,9 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: It cannot be read, or does not name a base model.
     """
-    try:
-        found: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {ADAPTER_CONFIG}: {error}", where=str(folder)) from error
+    found: dict[str, Any] = read_json(folder / ADAPTER_CONFIG, error=ModelError)
+    if not isinstance(found, dict):
+        raise ModelError("should be a JSON object", where=str(folder / ADAPTER_CONFIG), hint=MENDS)
     if not found.get("base_model_name_or_path"):
         hint = f'set "base_model_name_or_path" in {ADAPTER_CONFIG} to the folder or hub id of the base model'
         raise ModelError("the adapter does not say what its base model is", where=str(folder), hint=hint)
