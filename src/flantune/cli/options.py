@@ -58,6 +58,8 @@ OLD_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 PROTOCOLS, NORMALIZATIONS = get_args(ProtocolName), get_args(ScoreNormalization)
 
+DEFAULT_FOLDER = "[default: runs/<file name>; for x/run.toml, runs/x]"
+
 run_file = click.argument("run_file", type=click.Path(path_type=Path))
 run_file_or_none = click.argument("run_file", type=click.Path(path_type=Path), required=False)
 
@@ -83,8 +85,9 @@ fold = click.option(
 )
 start = click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="Index of the first draw.")
 run_folder = click.option(
-    "--run", "run_folder", type=FOLDER, help="Run folder whose prepared data is used [default: runs/<file name>]."
+    "--run", "run_folder", type=FOLDER, help=f"Run folder whose prepared data is used {DEFAULT_FOLDER}."
 )
+out = click.option("--out", type=FOLDER, help=f"Run folder {DEFAULT_FOLDER}.")
 device = click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:1 …")
 planned_device = click.option(
     "--on",
@@ -140,7 +143,14 @@ def as_json(what: str) -> Callable[[FC], FC]:
 
 def default_folder(run_folder: Path | None, run_file: Path) -> Path:
     """The run folder: the given one, else the one named after the run file."""
-    return run_folder or Path("runs") / run_file.stem
+    return run_folder or Path("runs") / name_of_run(run_file)
+
+
+def name_of_run(run_file: Path) -> str:
+    """The name of a run file; for the run.toml of another folder, which many projects have, that folder's name."""
+    home = run_file.resolve().parent
+    is_a_projects = run_file.stem == "run" and home != Path.cwd().resolve()
+    return (is_a_projects and home.name) or run_file.stem
 
 
 def prepared_data(run_folder: Path | None, run_file: Path) -> Path:

@@ -13,7 +13,7 @@ from flantune.cli.terminal import echo_json
 
 @click.command("pretrain", epilog="Example: flantune pretrain examples/pretrain_base.toml --out runs/base")
 @options.run_file
-@click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
+@options.out
 @options.overrides
 @options.as_json("the outcome")
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -29,7 +29,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], as_jso
     from flantune.commands.pretrain import pretrain
     from flantune.settings.json_file import plain
 
-    done = pretrain(loaded, out=out or Path("runs") / run_file.stem, reporter=console)
+    done = pretrain(loaded, out=options.default_folder(out, run_file), reporter=console)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:

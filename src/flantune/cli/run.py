@@ -11,7 +11,7 @@ from flantune.cli import options
 
 @click.command("run", epilog="Example: flantune run run.toml --set training.steps=100")
 @options.run_file
-@click.option("--out", type=options.FOLDER, help="Run folder [default: runs/<file name>].")
+@options.out
 @options.overrides
 @click.option("--dry-run", is_flag=True, help="Say what the run would cost and what would stop it; nothing is trained.")
 @options.planned_device

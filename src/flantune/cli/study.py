@@ -98,7 +98,7 @@ def command(
     expanded = expand_study(
         study,
         loaded,
-        out=out or Path("studies") / f"{run_file.stem}-{Path(study).stem}",
+        out=out or Path("studies") / f"{options.name_of_run(run_file)}-{Path(study).stem}",
         seeds=seeds,
         options=dict(parse_override(one, where="--option") for one in chosen),
     )

@@ -70,21 +70,48 @@ def tools_alone(path: Path, rows: Sequence[Row]) -> SourceError:
     return SourceError(f"{which} has tools, whose calls cannot be taught", where=str(path), hint=hint)
 
 
-def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str) -> SourceError:
+def unrecognized(path: Path, rows: Sequence[Row], typical: Row, *, label: str, read: int | None) -> SourceError:
     """For a file whose columns have no known format.
 
     Args:
         path: The file.
-        rows: Its rows.
+        rows: Its first rows, with those that cannot be read.
         typical: Its columns with at least one non-empty row, each with a value.
         label: A column with a usual name for labels; empty: none.
+        read: How many rows its possible labels were read from, if these were all; None: the file has more.
     """
-    count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
-    what, hint = _reason(rows, typical, label=label, count=count)
+    what, hint = _reason(rows, typical, label=label, read=read)
     return SourceError(what, where=str(path), hint=hint)
 
 
-def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tuple[str, str]:
+def unknown_name(path: Path) -> SourceError:
+    """For a file whose name does not tell its format."""
+    hint = "end its name in .csv, .tsv, .jsonl, .json or .parquet, whichever it is; "
+    hint += "texts without answers are for `flantune pretrain`"
+    return SourceError(f"cannot tell the format by the name {path.name}", where=str(path), hint=hint)
+
+
+def without_task_file(error: SourceError) -> SourceError:
+    """The error with a hint for somebody who has no task file yet, in which a hint would set something."""
+    if "[source]" not in error.hint:
+        return error
+    hint = next((hint for part, hint in _WITHOUT_TASK_FILE.items() if part in error.message), _AS_JSON_LINES)
+    return SourceError(error.message, where=error.where, hint=hint)
+
+
+_AS_JSON_LINES = "write its rows as .jsonl: one object in { } a line"
+_WITHOUT_TASK_FILE = {
+    "cannot be read as": "save it as UTF-8",
+    "more than once": "rename one of the two columns, in its first line",
+    "header": "write the names of its columns into the first line",
+    "not a readable Parquet file": "get the file again; if it is of another format, end its name as that is written",
+    "Extra data": "if every line is an object, end its name in .jsonl",
+}
+
+
+def _reason(rows: Sequence[Row], typical: Row, *, label: str, read: int | None) -> tuple[str, str]:
+    raw, rows = rows, [row for row in rows if isinstance(row, dict) and row]
+    count, every = _counted(rows, read)
     blank = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in typical]
     if list(typical) == ["text"] and not label:
         return 'has only texts, in its column "text"', (
@@ -97,7 +124,7 @@ def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tup
     if len(typical) < 2 or not any(isinstance(value, str) for value in typical.values()):
         return f"its columns say nothing that is known here: {_names(typical)}", _FORMS
     if label:
-        return _about_label(rows, label, count)
+        return _about_label(rows, raw, label, typical, read)
     values = {name: _values(rows, name) for name in typical}
     same = [name for name, found in values.items() if found == 1]
     if len(rows) == 1:
@@ -108,26 +135,54 @@ def _reason(rows: Sequence[Row], typical: Row, *, label: str, count: str) -> tup
         few = f"too few rows to take them for labels ({_names(typical)})"
         return f'its column "{likely}" has {values[likely]} different values in {count}: {few}', _HOW_MANY
     if same:
-        which = f'its column "{same[0]}" says the same in all {count}' if len(same) == 1 else f"all {count} are alike"
+        which = f'its column "{same[0]}" says the same in {every}' if len(same) == 1 else f"{every} are alike"
         return f"{which}, and no other holds labels: {_names(typical)}", f"a choice needs two labels or more; {_FORMS}"
     return f"its columns say nothing that is known here: {_names(typical)}", _FORMS
 
 
-def _about_label(rows: Sequence[Row], label: str, count: str) -> tuple[str, str]:
+def _counted(rows: Sequence[Row], read: int | None) -> tuple[str, str]:
+    """The rows that were looked at, as "30 rows" and "all 30 rows"."""
+    if read is None or read > len(rows):
+        return f"the first {len(rows):,} rows", f"all of the first {len(rows):,} rows"
+    count = f"{len(rows):,} row{'s' * (len(rows) != 1)}"
+    return count, f"all {count}"
+
+
+def _about_label(
+    rows: Sequence[Row], raw: Sequence[Row], label: str, typical: Row, read: int | None
+) -> tuple[str, str]:
     """Why a column with a usual name for labels has none."""
     found = _values(rows, label)
     where = f'its column "{label}"'
+    count, _ = _counted(rows, read)
     if len(rows) == 1:
         return f"has 1 row, so {where} has only one label; a choice needs two", _HOW_MANY
+    odd = _first_odd(raw, label, str | int | float)
+    if odd is not None:
+        return f"{where} holds no label in row {odd[0]} (counted from 0): {short(odd[1])}", _FORMS
     if found == 1:
         value = short(next(row[label] for row in rows if not is_empty(row.get(label))))
-        what = f"{where} says {value} in all {count}: a choice needs two labels"
+        if read is None:
+            hint = "shuffle its rows, if it is sorted by label"
+            return f"{where} says {value} in {_counted(rows, read)[1]}, and in many more", f"{hint}; {_WRITTEN}"
+        what = f"{where} says {value} in all {max(read, len(rows)):,} rows: a choice needs two labels"
         return what, f"add rows of another label; {_WRITTEN}"
     if found > MOST_LABELS:
         return f"{where} has {found:,} different values, more than {MOST_LABELS}: no labels to choose among", _WRITTEN
     if len(rows) < ROWS_A_NAMED_LABEL * found:
         return f"{where} has {found} different values in {count}: too few to take them for labels", _HOW_MANY
-    return f"{where} holds something else than texts and numbers, or no other column holds a text in every row", _FORMS
+    for name in (name for name, value in typical.items() if name != label and isinstance(value, str)):
+        row, odd_value = _first_odd(raw, name, str) or (0, "")
+        is_odd = f"{type(odd_value).__name__} {short(odd_value)} in row {row}"
+        what = f'no column but "{label}" holds texts: "{name}" is {is_odd}'
+        return f"{what} (counted from 0)", f"write it as a text; {_FORMS}"
+    return f'no column but "{label}" holds texts: {_names(typical)}', _FORMS
+
+
+def _first_odd(rows: Sequence[Row], name: str, kinds: Any) -> tuple[int, object] | None:
+    """The first row in which a column is neither empty nor of these types, and what it holds."""
+    cells = ((number, row.get(name)) for number, row in enumerate(rows) if isinstance(row, dict))
+    return next(((number, value) for number, value in cells if not (is_empty(value) or isinstance(value, kinds))), None)
 
 
 def _values(rows: Sequence[Row], name: str) -> int:
