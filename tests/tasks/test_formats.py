@@ -135,6 +135,68 @@ def test_reading_goes_on_after_broken_quoting(tmp_path: Path) -> None:
     assert rows[1] == {"a": "3", "b": "4"}
 
 
+LINES = [f"the film of {k} was long,{'good' if k % 3 else 'bad'}" for k in range(120)]
+ASKED = [f"what is {k} and one,it is {k + 1}" for k in range(120)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "changed", "lost", "what"),
+    [
+        (
+            LINES,
+            {20: '"the film,bad', 79: 'was long",good'},
+            60,
+            'line 22: a quote opens a cell of "text" that ends in',
+        ),
+        (LINES, {20: '"the film,bad', 21: 'was long",good'}, 2, 'of "text" that ends in line 23 only; 2 lines'),
+        (sorted(LINES, key=lambda line: line[-3:]), {20: '"it,bad', 110: 'on",good'}, 91, "91 lines of it look like"),
+        (LINES, {20: '"the film,bad'}, 100, "line 22: a quote opens there, and the lines up to 121 are lost with it"),
+        (LINES, {20: '"the film,bad', 30: '"Well, no",bad'}, 11, "the lines up to 32 are lost with it: ',' expected"),
+        (ASKED, {20: '"what,it', 79: 'so",one'}, 60, "line 22: a quote opens a cell"),
+        (["a line"] * 9, {3: '"a line'}, 6, "the lines up to 10 are lost with it"),
+    ],
+)
+def test_rows_that_a_stray_quote_swallows_are_counted(
+    tmp_path: Path, lines: list[str], changed: dict[int, str], lost: int, what: str
+) -> None:
+    lines = [changed.get(number, line) for number, line in enumerate(lines)]
+    header = "text,label" if "," in lines[0] else "text"
+    rows = rows_of(written(tmp_path, "x.csv", "\n".join([header, *lines, ""])))
+    bad = [row for row in rows if isinstance(row, UnreadableRow)]
+    assert len(rows) == len(lines) and len(bad) == lost
+    assert what in bad[0].detail and {row.reason for row in bad} == {"broken quoting"}
+    assert all("that opens in line" in row.detail for row in bad[1:])
+
+
+TABLE = "name,age\nAnn,3\nBob,4\nCy,5\nDi,6\nEd,7\nFay,8\nGil,9\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "two\nlines",
+        "two\r\n\r\nparagraphs",
+        "Yes, sir,\nno, sir,\nso it goes, sir",
+        "One, two\nthree, four\nfive",
+        TABLE,
+        f"\n{TABLE}which of them?",
+        TABLE.rstrip(),
+        "a verse\n" * 40,
+    ],
+)
+def test_a_cell_of_several_lines_is_no_swallowed_row(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "x.csv"
+    for lines, answer in ((LINES, "good"), (ASKED, "it is so")):
+        path.write_text("\n".join(["text,label", *lines, f'"{cell}",{answer}', ""]), newline="")
+        assert rows_of(path)[-1] == {"text": cell, "label": answer}
+
+
+def test_where_most_cells_have_several_lines_they_may_look_like_rows(tmp_path: Path) -> None:
+    lines = [f'"{TABLE}Who is {k}?",it is {k}' for k in range(3, 9)]
+    rows = rows_of(written(tmp_path, "x.csv", "\n".join(["text,label", *lines])))
+    assert [row["label"] for row in rows] == [f"it is {k}" for k in range(3, 9)]
+
+
 def test_json_object_with_one_list_or_a_key(tmp_path: Path) -> None:
     one = written(tmp_path, "one.json", json.dumps({"name": "x", "rows": ROWS}))
     assert rows_of(one) == ROWS

@@ -72,8 +72,9 @@ def test_what_is_read_in_a_wrong_way_is_told_why(tmp_path, name, content, what, 
 
 
 def test_too_few_rows_that_are_bad_are_too_few_because_they_are_bad(tmp_path):
-    error = refusal(tmp_path, "rows.csv", CSV.replace("it sang 3 ", '"it sang 3 ').encode())
-    assert "takes no row: the split has only 4 rows, and of these are bad:" in error.message
+    few = "\n".join(CSV.splitlines()[:6])
+    error = refusal(tmp_path, "rows.csv", few.replace("it sang 3 times", '"it sang" 3 times').encode())
+    assert "takes no row: the split has only 5 rows, and of these are bad:" in error.message
     assert "quoting" in error.hint
 
 

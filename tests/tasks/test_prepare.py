@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.task_files import task_text
 
 from flantune.errors import BadRowsError, MissingDataError, SourceError, TaskError
 from flantune.settings.json_file import plain, value_of
@@ -22,6 +23,7 @@ from flantune.tasks.example_store import ExampleStore, PreparedTask
 from flantune.tasks.examples import first_examples
 from flantune.tasks.rows import BadRow
 from flantune.tasks.sources.files import FileSource
+from flantune.tasks.taskfile import load_task_file
 from flantune.tasks.user_code import fingerprint_of
 from flantune.types import Example, Row, Task
 
@@ -86,9 +88,21 @@ class TestReports:
             ' expected one of "sad", "glad"\n'
             "  1 × missing column, first in row 30 (counted from 0): got columns txt, label;"
             ' expected "text"; did you mean "txt"?\n'
-            "hint: fix the rows, or the task file's columns; or leave such rows out on purpose;"
-            " or raise [data] max_bad_share"
+            "hint: fix the rows, or the task file's columns; if these rows have no answer, leave them out:"
+            ' [answer] drop = ["", "null"], the empty text and null; or raise [data] max_bad_share'
         )
+
+    def test_what_is_wrong_with_a_row_of_a_table_is_said_with_its_line(self, tmp_path: Path, cache: Path) -> None:
+        lines = ["text,label", '"two', 'lines",sad', "", *["fine,glad"] * 5, "what,", "fine,sad"]
+        (tmp_path / "rows.csv").write_text("\n".join(lines))
+        text = task_text("moods", {"train": "rows.csv"}, cluster="mood", options=("sad", "glad"))
+        (tmp_path / "moods.toml").write_text(text)
+        with pytest.raises(BadRowsError, match=r'in row 6 \(counted from 0\): line 10: got ""; expected') as caught:
+            prepare.prepare_task(load_task_file(tmp_path / "moods.toml"), cache=cache)
+        assert '[answer] drop = ["", "null"]' in caught.value.hint
+        (tmp_path / "moods.toml").write_text(text.replace("[answer]", '[answer]\ndrop = ["", "null"]'))
+        report = prepare.prepare_task(load_task_file(tmp_path / "moods.toml"), cache=cache).reports["train"]
+        assert (report.kept, report.dropped, report.bad) == (7, 1, {})
 
     def test_the_share_is_a_share_and_the_store_is_kept(self, moods: Moods, write_rows: WriteRows, cache: Path) -> None:
         rows = mood_rows(100)

@@ -97,7 +97,9 @@ class ConversationAdapter:
             who = "anyone" if self.replies_of == ANYONE else f'"{self.replies_of}"'
             speakers = ", ".join(dict.fromkeys(turn.speaker for turn in turns))
             count = f"{len(turns)} turn{'s' * (len(turns) != 1)}"
-            raise BadRow(NO_REPLY, f"got {count} of {speakers or 'nobody'}; expected a reply of {who}")
+            empty = self._empty_reply([item for _, item in items])
+            got = f"an empty reply in turn {empty}" if empty else f"{count} of {speakers or 'nobody'}"
+            raise BadRow(NO_REPLY, f"got {got}; expected a reply of {who}")
         if self.trains_on == "last":
             replies = replies[-1:]
         own = {slot: field_text(row, column) for slot, column in self.fields.items()}
@@ -106,6 +108,13 @@ class ConversationAdapter:
 
     def _may_be_asked(self, turn: Turn) -> bool:
         return turn.speaker != SYSTEM and self.replies_of in (ANYONE, turn.speaker)
+
+    def _empty_reply(self, items: Sequence[Any]) -> int:
+        """The number of the last turn that would be a reply if it had a text, counted from 1; 0: there is none."""
+        turns = [self._turn(item, at) for at, item in enumerate(items)]
+        said = [at for at, turn in enumerate(turns) if turn.text.strip()]
+        empty = (at for at, turn in enumerate(turns) if at not in said and self._may_be_asked(turn))
+        return max((at + 1 for at in empty if any(turns[k].speaker != SYSTEM for k in said if k < at)), default=0)
 
     def _tools(self, row: Row, items: Sequence[tuple[str, Any]]) -> str:
         """What in a row involves tools, and where; empty: nothing."""

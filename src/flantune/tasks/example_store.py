@@ -18,7 +18,7 @@ from flantune.tasks.lazy_examples import Int64, LazyExamples
 from flantune.tasks.rows import OTHER_FIELDS, BadRow, BadRowNote
 from flantune.types import Example, SplitRole, Task, Turn
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 _BATCH_ROWS = 1024
 _BATCH_CHARACTERS = 8 * 2**20
 _FIELD = "field."

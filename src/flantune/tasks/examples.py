@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
-from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, UnreadableRow, check_example, reason_lines
+from flantune.tasks.rows import MISSING_COLUMN, BadRow, BadRowNote, TableRow, UnreadableRow, check_example, reason_lines
 from flantune.tasks.sources.slices import parse_slice
 from flantune.tasks.user_code import describe_exception
 from flantune.types import Example, Row, Task
@@ -85,6 +85,15 @@ def adapt_row(task: Task, row: Row) -> Example | None:
     """
     if isinstance(row, UnreadableRow):
         raise BadRow(row.reason, row.detail)
+    if not isinstance(row, TableRow):
+        return _adapted(task, row)
+    try:
+        return _adapted(task, row)
+    except BadRow as error:
+        raise BadRow(error.reason, f"line {row.line}: {error.detail}") from error
+
+
+def _adapted(task: Task, row: Row) -> Example | None:
     try:
         example = task.adapter(row)
     except (BadRow, FlantuneError):

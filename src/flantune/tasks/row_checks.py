@@ -11,7 +11,10 @@ from flantune.tasks.rows import (
     AMBIGUOUS,
     BROKEN_ENCODING,
     BROKEN_QUOTING,
+    EMPTY_TARGET,
+    MISSING_VALUE,
     NOT_AN_OBJECT,
+    NOT_AN_OPTION,
     NOT_JSON,
     OUT_OF_RANGE,
     WRONG_COLUMNS,
@@ -139,23 +142,26 @@ _JSON_LINES = (
     'fix these lines: each should be one JSON object; where the whole file is one list, set [source] format = "json";'
     " or raise [data] max_bad_share"
 )
+_NO_ANSWER = (
+    "fix the rows, or the task file's columns; if these rows have no answer, leave them out:"
+    ' [answer] drop = ["", "null"], the empty text and null; or raise [data] max_bad_share'
+)
 
 
 def bad_rows_hint(reason: str) -> str:
     """What to do about rows with this fault."""
     hints = {
         WRONG_COLUMNS: 'set [source] delimiter, columns or quoting (quoting = "none" takes quote characters as text)',
-        BROKEN_QUOTING: 'set [source] quoting = "none" if quote characters are part of the text',
+        BROKEN_QUOTING: "take that quote out, or close it in its cell (a quote inside a quoted cell is doubled); or set"
+        ' [source] quoting = "none" if quote characters are part of the text',
         **dict.fromkeys((NOT_JSON, NOT_AN_OBJECT), _JSON_LINES),
+        **dict.fromkeys((MISSING_VALUE, NOT_AN_OPTION, EMPTY_TARGET), _NO_ANSWER),
         OUT_OF_RANGE: "if these rows have no label, leave them out: [answer] drop = [-1]; if values count from 1, list"
         ' them in the order of the options: [answer] keys = ["1", "2", ...]; else fix them',
         AMBIGUOUS: f"say what the values are: {_SAYING_WHICH}",
         BROKEN_ENCODING: 'set [source] encoding, such as "latin-1" or "utf-16"',
     }
-    general = (
-        "fix the rows, or the task file's columns; or leave such rows out on purpose; or raise [data] max_bad_share"
-    )
-    return hints.get(reason, general)
+    return hints.get(reason, "fix the rows, or the task file's columns; or raise [data] max_bad_share")
 
 
 def check_not_empty(task: Task, role: SplitRole, source_split: str, report: SplitReport) -> None:

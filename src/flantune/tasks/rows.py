@@ -65,6 +65,13 @@ def reason_lines(counts: Mapping[str, int], notes: Sequence[BadRowNote]) -> Iter
         yield f"{count:,} × {reason}, first in row {first.row} (counted from 0): {first.detail}"
 
 
+class TableRow(dict[str, Any]):
+    """A row of a text file, with the number of its line, counted from 1, for messages."""
+
+    __slots__ = ("line",)
+    line: int
+
+
 class UnreadableRow(Mapping[str, Any]):
     """A placeholder for a row that could not be parsed, so that reading continues and rows keep their numbers.
 

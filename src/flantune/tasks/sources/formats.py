@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -12,8 +11,9 @@ from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from flantune.errors import SourceError, did_you_mean
-from flantune.tasks.rows import BROKEN_QUOTING, NOT_AN_OBJECT, NOT_JSON, WRONG_COLUMNS, UnreadableRow, short
+from flantune.tasks.rows import NOT_AN_OBJECT, NOT_JSON, UnreadableRow, short
 from flantune.tasks.sources.mistaken_files import check_is_data
+from flantune.tasks.sources.tables import read_table, without_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,7 +36,6 @@ _BY_SUFFIX: dict[str, FormatName] = {
     ".parquet": "parquet",
 }
 _COMPRESSIONS = (".gz", ".zst")
-_FIELD_CHARACTERS = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,14 +151,10 @@ def _open_text(path: Path, encoding: str, *, newline: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(open_binary(path), encoding=with_mark, errors="surrogateescape", newline=newline)
 
 
-def _without_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")
-
-
 def _read_lines(path: Path, form: FileFormat) -> Iterator[Row]:
     with _open_text(path, form.encoding, newline="\n") as lines:
         for line in lines:
-            yield {"text": _without_end(line)}
+            yield {"text": without_end(line)}
 
 
 def _read_json_lines(path: Path, form: FileFormat) -> Iterator[Row]:
@@ -267,72 +262,16 @@ def _value_as_written(value: Any, kind: pa.DataType) -> Any:
 
 def _read_table(path: Path, form: FileFormat) -> Iterator[Row]:
     is_csv = format_of(path, form) == "csv"
-    delimiter = form.delimiter or ("," if is_csv else "\t")
     quoting = form.quoting or ("standard" if is_csv else "none")
-    split = _split_quoted if quoting == "standard" else _split_plain
-    with _open_text(path, form.encoding, newline="" if quoting == "standard" else "\n") as lines:
-        cells = split(lines, delimiter)
-        names = _column_names(cells, path, form)
-        for place, row in cells:
-            if form.written_line_breaks and not isinstance(row, UnreadableRow):
-                row = [cell.replace("\\n", "\n") for cell in row]
-            yield _named(row, names, place)
-
-
-def _named(cells: list[str] | UnreadableRow, names: tuple[str, ...], place: str) -> Row:
-    if isinstance(cells, UnreadableRow):
-        return cells
-    if len(cells) != len(names):
-        detail = f"{place}: got {len(cells)}, expected {len(names)} ({', '.join(names)})"
-        return UnreadableRow(WRONG_COLUMNS, detail)
-    return dict(zip(names, cells, strict=True))
-
-
-def _column_names(
-    cells: Iterator[tuple[str, list[str] | UnreadableRow]], path: Path, form: FileFormat
-) -> tuple[str, ...]:
-    has_header = not form.columns if form.header is None else form.header
-    first = next(cells, None) if has_header else None
-    if has_header and first is None:
-        raise SourceError("is empty: there is no header row", where=str(path), hint="get the file again")
-    if has_header and (first is None or isinstance(first[1], UnreadableRow)):
-        raise SourceError("has no header row that can be read", where=str(path), hint="set [source] columns = [...]")
-    header = tuple(first[1]) if first is not None else ()
-    names = form.columns or header
-    if not names:
-        raise SourceError("has no header and no names", where=str(path), hint="set [source] columns = [...]")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceError(
-            f'the header names "{twice[0]}" more than once',
-            where=str(path),
-            hint="set [source] columns and header = true",
-        )
-    return names
-
-
-def _split_plain(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str, list[str] | UnreadableRow]]:
-    for number, line in enumerate(lines, start=1):
-        text = _without_end(line)
-        if text:
-            yield f"line {number}", text.split(delimiter)
-
-
-def _split_quoted(lines: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[str, list[str] | UnreadableRow]]:
-    # The limit applies to the process; some passages are longer than Python's default of 131,072 characters.
-    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_CHARACTERS))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        place = f"line {reader.line_num + 1}"
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield place, UnreadableRow(BROKEN_QUOTING, f"{place}: {error}")
-        else:
-            if cells:
-                yield place, cells
+    yield from read_table(
+        lambda: _open_text(path, form.encoding, newline="" if quoting == "standard" else "\n"),
+        path,
+        delimiter=form.delimiter or ("," if is_csv else "\t"),
+        is_quoted=quoting == "standard",
+        columns=form.columns,
+        has_header=not form.columns if form.header is None else form.header,
+        written_line_breaks=form.written_line_breaks,
+    )
 
 
 _READERS: dict[FormatName, Callable[[Path, FileFormat], Iterator[Row]]] = {
