@@ -22,8 +22,9 @@ from flantune.commands.check_data import (
     read_rows,
 )
 from flantune.commands.check_lengths import Lengths, look_at_lengths
+from flantune.commands.check_repeats import TaskRepeats, overlaps, repeat_findings, task_repeats
 from flantune.commands.check_start import start_faults
-from flantune.commands.estimate import estimate_cost
+from flantune.commands.estimate import estimate_cost, planned_few_steps
 from flantune.commands.looked import Looked
 from flantune.commands.plan import (
     make_codec,
@@ -35,8 +36,6 @@ from flantune.commands.plan import (
 )
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.suites_in_run import check_unseen, suite_exams
-from flantune.contamination.compare import compare
-from flantune.contamination.findings import Settings
 from flantune.errors import FlantuneError, LeakError
 from flantune.mixture.holdout import run_folds
 from flantune.mixture.portions import training_styles
@@ -108,6 +107,8 @@ class RunCheck:
         mixture: The shares in the checked fold, the largest first.
         licences: Use → share of the draws.
         overlapping: For each measured task, test rows and those that overlap with training; None: not checked.
+        too_short: Number of test rows that are too short to compare.
+        repeats: How often rows and labels occur in each task; empty: not checked.
         lengths: Lengths of prompts in tokens; None without a tokenizer.
         cost: The cost of the run; None without a model.
         found: The findings, the worst first.
@@ -122,6 +123,8 @@ class RunCheck:
     mixture: tuple[TaskShare, ...]
     licences: Mapping[str, float]
     overlapping: Mapping[str, tuple[int, int]] | None
+    too_short: int
+    repeats: tuple[TaskRepeats, ...]
     lengths: Lengths | None
     cost: RunCost | None
     found: tuple[Found, ...]
@@ -152,7 +155,7 @@ def check_run_file(
         file: The run file.
         cache: Folder for adapted examples, unless the run file names one; a run finds them there.
         fold: The fold whose mixture, lengths and cost are checked.
-        contamination: Also compare test rows with training rows, which reads all of them.
+        contamination: Also compare rows with each other, which reads all of them.
         device: The device it will run on, for the hours; see ``estimate.estimate_run``.
         folder: The run folder, which may belong to another run; None: unknown.
         reporter: Gets the progress.
@@ -176,15 +179,17 @@ def check_run_file(
     splits = _splits(config, wanted, prepared, found) if prepared else []
     chosen = _chosen(config, wanted, prepared, splits, fold, found) if prepared else None
     found += start_faults(file, tasks, prepared, splits, folder=folder)
-    if not prepared:
+    if not prepared and not any(one.severity == "error" for each in rows for one in each.found):
         hint = "set data.mirror to a folder that has it, or read from the hub with a network; --json has every reason"
         found.append(Found(severity="error", about="data", text="no task has data", hint=hint))
     ways = _Ways(config, prepared, tuple(splits), told, contamination, device)
     looked = _look(ways, chosen) if chosen is not None else _FoldCheck()
+    repeats = tuple(map(task_repeats, prepared)) if contamination else ()
     missing = missing_shares(tasks, reasons, prepared, config=config, fold=fold)
     found += [
         *_suite_faults(config, prepared, splits),
         *looked.found,
+        *repeat_findings(repeats),
         *missing_found(missing, is_error=config.data.missing == "error"),
     ]
     uses: Counter[str] = Counter()
@@ -200,6 +205,8 @@ def check_run_file(
         mixture=looked.mixture,
         licences=dict(uses.most_common()),
         overlapping=looked.overlapping,
+        too_short=looked.too_short,
+        repeats=repeats,
         lengths=looked.lengths,
         cost=looked.cost,
         found=_worst_first(found),
@@ -284,6 +291,7 @@ class _FoldCheck:
 
     mixture: tuple[TaskShare, ...] = ()
     overlapping: Mapping[str, tuple[int, int]] | None = None
+    too_short: int = 0
     lengths: Lengths | None = None
     cost: RunCost | None = None
     found: tuple[Found, ...] = ()
@@ -308,7 +316,7 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
     trained = [one for one in prepared if one.task.name in train]
     measured = [one for one in prepared if one.task.name in asked]
     shares: tuple[TaskShare, ...] = ()
-    lengths, cost, overlapping = None, None, None
+    lengths, cost, overlapping, too_short = None, None, None, 0
     try:
         mixture = make_mixture(config, prepared, split)
     except FlantuneError as error:
@@ -324,11 +332,12 @@ def _look(ways: _Ways, split: FoldTasks) -> _FoldCheck:
         found += [Found(severity="warning", about="mixture", text=text) for text in sheet.warnings]
     if ways.contamination and trained and measured:
         told.stage("compare test rows with training rows")
-        settings = Settings(seed=config.seed)
-        compared = compare(trained, measured, settings=settings, held_out=split.held_out, on_rows=told.step)
-        overlapping = {one.task: (one.rows, len(one.dirty)) for one in compared.tasks}
-        found += _overlaps(overlapping)
-    return _FoldCheck(mixture=shares, overlapping=overlapping, lengths=lengths, cost=cost, found=tuple(found))
+        compared = overlaps(trained, measured, seed=config.seed, held_out=split.held_out, told=told)
+        overlapping, too_short = compared.dirty, compared.too_short
+        found += compared.found
+    return _FoldCheck(
+        mixture=shares, overlapping=overlapping, too_short=too_short, lengths=lengths, cost=cost, found=tuple(found)
+    )
 
 
 def _tokens(ways: _Ways, split: FoldTasks, mixture: Mixture, found: list[Found]) -> tuple[Lengths, RunCost]:
@@ -362,6 +371,9 @@ def _tokens(ways: _Ways, split: FoldTasks, mixture: Mixture, found: list[Found])
         for note in training_notes(mixture, stream.codec, config.packing)
     ]
     looked = Looked(config=config, prepared=prepared, folds=ways.splits, mixture=mixture, stream=stream, reader=reader)
+    found += [
+        Found(severity="warning", about="mixture", text=text, hint=hint) for text, hint in planned_few_steps(looked)
+    ]
     cost = estimate_cost(looked, device=ways.device, reporter=ways.told)
     found += [Found(severity="note", about="device", text=note) for note in cost.notes]
     return look_at_lengths(stream), cost
@@ -382,14 +394,3 @@ def _shares(mixture: Mixture, *, draws: int) -> tuple[TaskShare, ...]:
         for one in mixture.portions
     )
     return tuple(sorted(shares, key=lambda one: -one.share))
-
-
-def _overlaps(overlapping: Mapping[str, tuple[int, int]]) -> Iterator[Found]:
-    for task, (rows, dirty) in overlapping.items():
-        if dirty:
-            yield Found(
-                severity="warning",
-                about="contamination",
-                text=f"{task}: {dirty:,} of {rows:,} test rows overlap with training rows",
-                hint="`flantune contamination RUN_FILE --clean clean.json` writes a filter; [data] clean takes it",
-            )

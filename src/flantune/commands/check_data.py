@@ -16,7 +16,7 @@ from flantune.mixture.portions import lay_out
 from flantune.mixture.proportions import parts_of
 from flantune.prompts.lint import lint_task
 from flantune.report.numbers import plural
-from flantune.tasks.prepare import prepare_task
+from flantune.tasks.prepare import row_faults, survey_task
 
 if TYPE_CHECKING:
     from flantune.prompts.lint_text import Finding
@@ -94,17 +94,16 @@ def read_rows(
     for number, task in enumerate(tasks):
         told.step(number, len(tasks), f"{task.name}, {number + 1:,} of {len(tasks):,}")
         try:
-            one = prepare_task(
-                task, cache=cache, max_bad_share=config.data.max_bad_share, skip_missing=True, note=told.note
-            )
+            one = survey_task(task, cache=cache, skip_missing=True, note=told.note)
         except MissingDataError as error:
             manual = task.source.manual
             missing[task.name] = error.message + (f". {manual}" if manual and manual not in error.message else "")
         except FlantuneError as error:
             rows.append(Rows(task=task.name, kept={}, bad={}, absent={}, found=(error_found("data", error),)))
         else:
-            prepared.append(one)
-            rows.append(_rows(one))
+            faults = row_faults(one, max_bad_share=config.data.max_bad_share)
+            prepared += [] if faults else [one]
+            rows.append(_rows(one, faults))
     told.step(len(tasks), len(tasks), f"{len(tasks):,} of {len(tasks):,}")
     return prepared, tuple(rows), missing
 
@@ -130,20 +129,20 @@ def error_found(about: str, error: FlantuneError) -> Found:
     return Found(severity="error", about=about, text=text, hint=error.hint)
 
 
-def _rows(one: PreparedTask) -> Rows:
+def _rows(one: PreparedTask, faults: Sequence[FlantuneError]) -> Rows:
     bad: dict[str, int] = {}
     for report in one.reports.values():
         for reason, count in report.bad.items():
             bad[reason] = bad.get(reason, 0) + count
     stores = [store for store in one.stores.values() if len(store)]
     examples = list(islice(stores[0], _LINTED_ROWS)) if stores else []
-    findings = (*lint_task(one.task, examples), *findings_in_rows(one))
+    findings = () if faults else (*lint_task(one.task, examples), *findings_in_rows(one))
     return Rows(
         task=one.task.name,
         kept={role: len(store) for role, store in one.stores.items()},
         bad=bad,
         absent=dict(one.missing),
-        found=tuple(_of_linter(finding) for finding in findings),
+        found=(*(error_found("data", fault) for fault in faults), *map(_of_linter, findings)),
     )
 
 

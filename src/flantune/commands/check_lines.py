@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from flantune.commands.check_repeats import label_line
 from flantune.commands.cost_lines import cost_lines
 from flantune.report.numbers import plural
 from flantune.settings.plain_words import first_names
@@ -52,7 +53,10 @@ def _found(several: Sequence[Found]) -> Iterator[str]:
 def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
     kept = sum(sum(one.kept.values()) for one in check.rows)
     bad = sum(sum(one.bad.values()) for one in check.rows)
-    yield "tasks", f"{check.tasks:,}; {len(check.rows):,} with data: {kept:,} examples, {bad:,} bad rows"
+    yield (
+        "tasks",
+        f"{check.tasks:,}; {len(check.rows):,} with data: {plural(kept, 'example')}, {plural(bad, 'bad row')}",
+    )
     for reason, count in check.left_out.items():
         yield "left out", f"{plural(count, 'task')}: {reason}"
     if check.missing:
@@ -62,7 +66,9 @@ def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
     for number, fold in enumerate(check.folds):
         held = ", ".join(fold.held_out)
         counts = f"{len(fold.train):,} trained on, {len(fold.unseen):,} unseen, {fold.excluded:,} neither"
-        if number < _NAMED:
+        if not fold.held_out:
+            yield "held out", f"nothing: {plural(len(fold.train), 'task')} trained on, {fold.excluded:,} not"
+        elif number < _NAMED:
             yield f"fold {number}", f"{held}: {counts}"
         elif number == _NAMED:
             yield "folds", f"and {len(check.folds) - _NAMED:,} more"
@@ -74,7 +80,12 @@ def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
     if check.overlapping is not None:
         rows = sum(rows for rows, _ in check.overlapping.values())
         dirty = sum(dirty for _, dirty in check.overlapping.values())
-        yield "contamination", f"{dirty:,} of {rows:,} test rows overlap with training rows"
+        short = f"; {check.too_short:,} too short to compare" if check.too_short else ""
+        yield "contamination", f"{dirty:,} of {plural(rows, 'test row')} overlap with training rows{short}"
+    labeled = [line for line in map(label_line, check.repeats) if line]
+    yield from (("labels", line) for line in labeled[:_NAMED])
+    if len(labeled) > _NAMED:
+        yield "labels", f"and of {len(labeled) - _NAMED:,} more tasks; --json lists all"
 
 
 def _mixture(check: RunCheck) -> Iterator[tuple[str, str]]:

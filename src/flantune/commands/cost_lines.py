@@ -15,7 +15,7 @@ def cost_lines(cost: RunCost) -> Iterator[tuple[str, str]]:
     """The label of each line, and the line."""
     batch = f"{cost.prompts_a_step:,.1f} prompts a step, {cost.fill:.0%} of its positions filled"
     folds = f" in each of {cost.folds:,} folds" if cost.folds > 1 else ""
-    yield "steps", f"{cost.steps:,} steps{folds}, {batch}: {cost.draws:,} prompts{folds and ' each'}"
+    yield "steps", f"{plural(cost.steps, 'step')}{folds}, {batch}: {plural(cost.draws, 'prompt')}{folds and ' each'}"
     part = ""
     if cost.trained < cost.weights:
         part = f", {cost.trained:,} numbers tuned ({cost.trained / cost.weights:.2%})"
@@ -28,7 +28,7 @@ def cost_lines(cost: RunCost) -> Iterator[tuple[str, str]]:
         yield "time", _time(cost)
         yield "speed", _speed(cost.speed)
     if cost.detectable is not None:
-        yield "detectable", _detectable(cost.detectable)
+        yield "detectable", _detectable(cost.detectable, "unseen clusters" if cost.holds_out else "tasks")
 
 
 def _operations(flops: float) -> str:
@@ -79,9 +79,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:,.1f} h"
 
 
-def _detectable(found: Detectable) -> str:
+def _detectable(found: Detectable, over: str) -> str:
+    rows = f"{plural(found.tasks, 'task')}, {plural(found.rows, 'test row')}"
+    if found.difference > 1:
+        return f"no difference in the mean over {over} could be detected with so few rows ({rows})"
     return (
-        f"a true difference of {100 * found.difference:.1f} points in the mean over unseen clusters would be"
-        f" detected with 80% power ({plural(found.tasks, 'task')}, {found.rows:,} test rows; as if the two models"
-        " answered independently of each other)"
+        f"a true difference of {100 * found.difference:.1f} points in the mean over {over} would be"
+        f" detected with 80% power ({rows}; as if the two models answered independently of each other)"
     )

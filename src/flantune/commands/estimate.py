@@ -10,7 +10,7 @@ import torch
 
 from flantune.commands.looked import Looked
 from flantune.commands.plan import make_mixture, make_stream, planned_reader, prepare_tasks, split_fold
-from flantune.commands.planned_steps import planned
+from flantune.commands.planned_steps import few_steps, planned
 from flantune.commands.rehearsal import rehearse
 from flantune.errors import ModelError
 from flantune.mixture.holdout import run_folds
@@ -34,7 +34,7 @@ from flantune.system.progress import Reporter, Silent
 from flantune.training.freezing import meant_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flantune.packing.packs import Batch
     from flantune.settings.config import ModelSettings, TrainingSettings
@@ -125,6 +125,7 @@ def estimate_cost(
         device=_device_name(devices, speed),
         fits=None if memory is None or devices is None else memory.total <= devices.device.memory,
         detectable=detectable_before(folds, confidence=config.evaluation.confidence),
+        holds_out=any(fold.held_out for fold in folds),
         notes=notes,
     )
 
@@ -142,6 +143,12 @@ def _with_arithmetic(settings: ModelSettings, devices: Devices | None) -> ModelS
 def planned_training(looked: Looked) -> TrainingSettings:
     """The training settings with the steps that a run would take."""
     return planned(looked.config.training, looked.mixture, Batches(looked.stream, looked.config.packing))
+
+
+def planned_few_steps(looked: Looked) -> Iterator[tuple[str, str]]:
+    """What is wrong with so few steps, and what to do; see ``planned_steps.few_steps``."""
+    training, packing = looked.config.training, looked.config.packing
+    yield from few_steps(training, planned_training(looked), looked.mixture, Batches(looked.stream, packing), packing)
 
 
 def _device_name(devices: Devices | None, speed: Speed | None) -> str:

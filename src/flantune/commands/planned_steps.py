@@ -10,9 +10,13 @@ if TYPE_CHECKING:
 
     from flantune.mixture.mixture import Mixture
     from flantune.packing.batches import Batches
-    from flantune.settings.config import TrainingSettings
+    from flantune.settings.config import PackingSettings, TrainingSettings
     from flantune.training.tuning_summary import TuningSummary
 
+FEW_STEPS = 30
+"""With fewer steps, the optimizer and its schedule hardly begin."""
+_ENOUGH_STEPS = 50
+_MUCH_LONGER = 1.2
 _COUNTED = 4_096
 """Up to this many prompts, steps are counted exactly; beyond, they are extrapolated."""
 
@@ -42,6 +46,31 @@ def length_notes(wanted: TrainingSettings, planned: TrainingSettings, summary: T
         yield (
             f"tuning ended after {summary.steps:,} of {planned.steps:,} steps: {planned.patience} measurements"
             " in a row found no lower loss on dev questions (training.patience)"
+        )
+
+
+def few_steps(
+    wanted: TrainingSettings, planned: TrainingSettings, mixture: Mixture, batches: Batches, packing: PackingSettings
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with a run whose rows fill few steps, and what to do; only where `epochs` gives its length."""
+    if not wanted.epochs or planned.steps >= min(wanted.steps, FEW_STEPS):
+        return
+    cursor = 0
+    for _ in range(planned.steps):
+        cursor = batches.batch(cursor).next_cursor
+    draws = draws_of(mixture, epochs=wanted.epochs)
+    smaller = max(1, round(packing.batch_tokens * planned.steps / cursor * draws / _ENOUGH_STEPS))
+    hint = f"packing.batch_tokens = {smaller:,} would make about {_ENOUGH_STEPS} steps"
+    if smaller < packing.row_tokens:
+        hint += "; it cannot be less than row_tokens, so lower that too, and with it max_input_tokens and"
+        hint += " max_target_tokens, as far as your prompts allow"
+    took = f"{planned.steps:,} optimizer step{'s' * (planned.steps != 1)}"
+    yield f"the training rows fill only {took}, which teach little", hint
+    if cursor > _MUCH_LONGER * draws:
+        longer = wanted.epochs * cursor / draws
+        yield (
+            f"training.epochs = {wanted.epochs:g} becomes {longer:,.1f}, since the last step is filled up",
+            hint,
         )
 
 

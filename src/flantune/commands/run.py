@@ -22,7 +22,7 @@ from flantune.commands.plan import (
     split_fold,
     trained_tasks,
 )
-from flantune.commands.planned_steps import length_notes, planned
+from flantune.commands.planned_steps import few_steps, length_notes, planned
 from flantune.commands.prepared_draws import with_prepared
 from flantune.commands.rescore import summarize_run
 from flantune.commands.run_checks import check_before, check_dev_rows, task_exams
@@ -298,6 +298,8 @@ def _tune_fold(
             note=job.reporter.note,
         )
         settings = planned(job.config.training, mixture, batches)
+        for text, hint in few_steps(job.config.training, settings, mixture, batches, job.config.packing):
+            job.reporter.note(f"{text}: {hint}")
         summary = tune(
             lm,
             batches,

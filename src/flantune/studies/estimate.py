@@ -133,8 +133,8 @@ class Detectable:
     """The smallest true difference from the base model that the run would detect with 80% power.
 
     Attributes:
-        difference: Of the mean over unseen clusters, as a share of one.
-        tasks: Unseen tasks.
+        difference: Of the mean over the measured clusters, as a share of one.
+        tasks: Measured tasks.
         rows: Their test rows.
         spread: Assumed standard deviation of a row's difference.
         confidence: Level of the intervals.
@@ -167,7 +167,8 @@ class RunCost:
         speed: Of the device; None if none is named.
         device: Its name; empty if none is named.
         fits: Whether the memory of the device is sufficient; None if unknown.
-        detectable: The smallest difference it could detect; None if nothing unseen is measured.
+        detectable: The smallest difference it could detect; None if nothing is measured.
+        holds_out: Whether tasks are held out, so that the measured ones are unseen.
         notes: Further notes on the estimate.
     """
 
@@ -187,6 +188,7 @@ class RunCost:
     device: str = ""
     fits: bool | None = None
     detectable: Detectable | None = None
+    holds_out: bool = True
     notes: tuple[str, ...] = ()
 
     @property

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from flantune.errors import FlantuneError, MissingDataError, SourceError, TaskError
+from flantune.errors import BadRowsError, FlantuneError, MissingDataError, SourceError, TaskError
 from flantune.settings.json_file import read_value, write_value
 from flantune.tasks.arrow_files import ArrowFile, sums_path
 from flantune.tasks.example_store import (
@@ -108,13 +108,31 @@ def prepare_task(
         TaskError: The splits overlap, or a template uses a field that does not exist.
     """
     survey = survey_task(task, cache=cache, skip_missing=skip_missing, note=note, on_rows=on_rows)
-    for role, report in survey.reports.items():
-        source_split = parse_slice(task.splits[role]).source_split
-        check_unambiguous(task, source_split, report)
-        check_bad_share(task, source_split, report, max_bad_share)
-        check_not_empty(task, role, source_split, report)
-    check_slots(task, next(iter(survey.stores.values()))[0])
+    faults = row_faults(survey, max_bad_share=max_bad_share)
+    if len(faults) > 1:
+        raise BadRowsError("\n".join(fault.render() for fault in faults))
+    if faults:
+        raise faults[0]
     return survey
+
+
+def row_faults(survey: PreparedTask, *, max_bad_share: float) -> list[FlantuneError]:
+    """Why a task's rows cannot be used: at most one error for each role, or one for its templates' slots."""
+    faults: list[FlantuneError] = []
+    for role, report in survey.reports.items():
+        try:
+            source_split = parse_slice(survey.task.splits[role]).source_split
+            check_unambiguous(survey.task, source_split, report)
+            check_bad_share(survey.task, source_split, report, max_bad_share)
+            check_not_empty(survey.task, role, source_split, report)
+        except FlantuneError as error:
+            faults.append(error)
+    if not faults:
+        try:
+            check_slots(survey.task, next(iter(survey.stores.values()))[0])
+        except FlantuneError as error:
+            faults.append(error)
+    return faults
 
 
 def survey_task(
