@@ -107,7 +107,7 @@ class RunCheck:
         mixture: The shares in the checked fold, the largest first.
         licences: Use → share of the draws.
         overlapping: For each measured task, test rows and those that overlap with training; None: not checked.
-        too_short: Number of test rows that are too short to compare.
+        too_short: Number of test rows so short that only exact copies of them were looked for.
         repeats: How often rows and labels occur in each task; empty: not checked.
         lengths: Lengths of prompts in tokens; None without a tokenizer.
         cost: The cost of the run; None without a model.

@@ -80,7 +80,9 @@ def _facts(check: RunCheck) -> Iterator[tuple[str, str]]:
     if check.overlapping is not None:
         rows = sum(rows for rows, _ in check.overlapping.values())
         dirty = sum(dirty for _, dirty in check.overlapping.values())
-        short = f"; {check.too_short:,} too short to compare" if check.too_short else ""
+        short = (
+            f"; of {plural(check.too_short, 'short one')} only exact copies were looked for" if check.too_short else ""
+        )
         yield "contamination", f"{dirty:,} of {plural(rows, 'test row')} overlap with training rows{short}"
     labeled = [line for line in map(label_line, check.repeats) if line]
     yield from (("labels", line) for line in labeled[:_NAMED])

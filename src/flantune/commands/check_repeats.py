@@ -115,7 +115,7 @@ def repeat_findings(repeats: Sequence[TaskRepeats]) -> Iterator[Found]:
                 one.repeated,
                 one.copy,
                 one.inputs[0],
-                "exact copies of earlier ones",
+                ("is an exact copy of an earlier one", "are exact copies of earlier ones"),
                 "take the copies out, unless they are meant to count more",
             ),
             (
@@ -123,16 +123,15 @@ def repeat_findings(repeats: Sequence[TaskRepeats]) -> Iterator[Found]:
                 one.contradictory,
                 one.contradiction,
                 one.inputs[1],
-                "equal to others but for the label",
+                ("differs from another only in its label", "differ from others only in their labels"),
                 "correct their labels, or take these rows out",
             ),
         ):
             if count:
-                verb = "is" if count == 1 else "are"
                 yield Found(
                     severity="warning" if count >= _NOTEWORTHY * one.rows else "note",
                     about="data",
-                    text=f"{one.task}: {count:,} of {plural(one.rows, 'training row')} {verb} {what}, such as rows"
+                    text=f"{one.task}: {count:,} of {plural(one.rows, 'training row')} {what[count != 1]}, such as rows"
                     f" {pair[0]:,} and {pair[1]:,} (counted from 0), {shown}",
                     hint=hint,
                     rule=rule,
@@ -159,7 +158,7 @@ class Overlaps:
 
     Attributes:
         dirty: Measured task → its test rows, and those that overlap with training rows.
-        too_short: Number of test rows that have too few words to overlap and are no copies of training rows.
+        too_short: Number of test rows that have too few words to overlap in part and are no copies of training rows.
         found: The findings.
     """
 
