@@ -19,6 +19,7 @@ from flantune.evaluation.asking.option_scores import PromptScorer, score_prompts
 from flantune.evaluation.asking.score_store import ScoreStore
 from flantune.evaluation.asking.task_questions import TaskQuestions, questions
 from flantune.evaluation.samples import read_samples
+from flantune.models.attention.native import find_program
 from flantune.models.scoring.check import scoring_layout
 from flantune.models.scoring.option_scorer import OptionScorer
 from flantune.models.writing.check import writing_method
@@ -375,5 +376,7 @@ def test_samples_say_which_options_were_first_choices(llama, tmp_path):
 def test_in_bfloat16_answers_are_written_as_fast_as_in_float32(architecture, method, tmp_path):
     """How a model may write is found by comparing numbers, which its rounded form for reading would not pass."""
     lm = replace(make_talkative(architecture), compute_dtype=torch.bfloat16)
+    if method == "shared" and torch.bfloat16 not in find_program().dtypes:
+        pytest.skip("shared keys are read by the program in C++, which has no bfloat16 on this processor")
     run(lm, make_task({"test": generation_examples(3)}, kind="generation"), tmp_path, max_new_tokens=2)
     assert writing_method(lm) == method
